@@ -1,0 +1,234 @@
+"""Settings, all read from the environment. A malformed one stops the start with one line that names it.
+
+docs/operating.md lists them with their meaning.
+"""
+
+import contextlib
+import os
+import secrets
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import environ
+from celery.schedules import schedule
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
+
+env = environ.Env()
+
+
+def read(name: str, cast: Any, default: Any) -> Any:
+    """The environment's value of ``name``, or one line on standard error and the end."""
+    try:
+        return cast(name, default=default)
+    except (ValueError, TypeError, KeyError, ImproperlyConfigured) as error:
+        sys.exit(f"evncare: setting {name} is malformed: {error}")
+
+
+def require(name: str, holds: bool, what: str) -> None:
+    if not holds:
+        sys.exit(f"evncare: setting {name} is malformed: {what}")
+
+
+def kept_secret_key() -> str:
+    """A key for this checkout, made at the first start and readable by its owner only."""
+    path = VAR_DIR / "secret_key"
+    try:
+        VAR_DIR.mkdir(exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=VAR_DIR) as file:  # made for its owner only
+            file.write(secrets.token_urlsafe(50))
+            file.flush()
+            with contextlib.suppress(FileExistsError):
+                os.link(file.name, path)  # whole or not at all, however many processes start at once
+    except OSError as error:
+        sys.exit(f"evncare: setting SECRET_KEY is missing, and none can be kept under var/: {error}")
+    return path.read_text()
+
+
+DEBUG: bool = read("DEBUG", env.bool, False)
+SECRET_KEY: str = read("SECRET_KEY", env.str, "") or kept_secret_key()
+require("SECRET_KEY", len(SECRET_KEY) >= 32, "it needs at least 32 characters")
+ALLOWED_HOSTS: list[str] = read("ALLOWED_HOSTS", env.list, ["localhost", "127.0.0.1", "[::1]"])
+
+INSTALLED_APPS = [
+    "evncare.desk",
+    "sms",
+    "billing",
+    "outages",
+    "evncare.imports",
+    "import_export",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "evncare.urls"
+WSGI_APPLICATION = "evncare.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# Database. SQLite serves the demo, the tests and a small office; PostgreSQL serves the corporation.
+DATABASES: dict[str, Any] = {
+    "default": read("DATABASE_URL", env.db_url, f"sqlite:///{VAR_DIR / 'evncare.sqlite3'}")
+}
+_database = DATABASES["default"]
+require("DATABASE_URL", "ENGINE" in _database, "it must be like postgres://user:password@host/name or sqlite:///path")
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    Path(_database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+    _database["OPTIONS"] = {
+        # Writers queue up at BEGIN instead of failing half-way; readers never wait; what is committed is on disk.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;",
+    }
+else:
+    _database["CONN_MAX_AGE"] = 600
+    _database["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Redis is only the doorbell: what waits is in the database. Without a setting it is the embedded server,
+# which writes its address under var/ when the demo starts it.
+EMBEDDED_REDIS_URL_FILE = VAR_DIR / "redis.url"
+
+
+def embedded_redis_url() -> str:
+    try:
+        return EMBEDDED_REDIS_URL_FILE.read_text().strip()
+    except FileNotFoundError:
+        return "redis://127.0.0.1:6379/0"
+
+
+REDIS_URL: str = read("REDIS_URL", env.str, "") or embedded_redis_url()
+require("REDIS_URL", REDIS_URL.startswith(("redis://", "rediss://")), "it must begin with redis:// or rediss://")
+
+CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 2}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_PUBLISH_RETRY = False  # a lost ring costs seconds: the scheduler rings too
+CELERY_TIMEZONE = "Asia/Ho_Chi_Minh"
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
+CELERY_BEAT_SCHEDULE = {
+    "answer-waiting": {"task": "sms.answer_waiting", "schedule": schedule(10), "options": {"expires": 10}},
+    "deliver-waiting": {"task": "sms.deliver_waiting", "schedule": schedule(10), "options": {"expires": 10}},
+}
+
+# The service itself.
+SMS_SHORT_CODE: str = read("SMS_SHORT_CODE", env.str, "8088")
+require("SMS_SHORT_CODE", SMS_SHORT_CODE.isdecimal(), "it must be digits")
+SMS_PRICE_VND: int = read("SMS_PRICE_VND", env.int, 1000)
+HOTLINE: str = read("HOTLINE", env.str, "19001909")
+CUSTOMER_CODE_PREFIXES: list[str] = read("CUSTOMER_CODE_PREFIXES", env.list, ["PP", "PQ", "PC"])
+require(
+    "CUSTOMER_CODE_PREFIXES",
+    bool(CUSTOMER_CODE_PREFIXES)
+    and all(len(p) == 2 and p.isascii() and p.isalpha() and p.isupper() for p in CUSTOMER_CODE_PREFIXES),
+    "it must list prefixes of two upper-case letters, as in PP,PQ,PC",
+)
+# Carrier name -> {"BACKEND": "rest", "OPTIONS": {...}}, shaped as CACHES; docs/add-a-carrier.md has the options.
+SMS_CARRIERS: dict[str, dict[str, Any]] = read("SMS_CARRIERS", env.json, {})
+require(
+    "SMS_CARRIERS",
+    isinstance(SMS_CARRIERS, dict) and all(isinstance(c, dict) and "BACKEND" in c for c in SMS_CARRIERS.values()),
+    'it must be a JSON object like {"viettel": {"BACKEND": "rest", "OPTIONS": {"token": "..."}}}',
+)
+
+# What a carrier may post. A message is a few hundred bytes; uploads of exports go to temporary files.
+SMS_MAX_BODY_BYTES = 64 * 1024
+
+LANGUAGE_CODE = "vi"
+LANGUAGES = [("vi", _("Vietnamese")), ("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "evncare" / "locale"]
+TIME_ZONE = "Asia/Ho_Chi_Minh"
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+# Served straight from the packages: nothing to collect, nothing to forget on a deploy.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+
+# A host name beyond loopback means that people reach us over a network: then everything goes over TLS.
+SECURE = any(host not in ("localhost", "127.0.0.1", "[::1]") for host in ALLOWED_HOSTS)
+SECURE_SSL_REDIRECT = SECURE
+SESSION_COOKIE_SECURE = SECURE
+CSRF_COOKIE_SECURE = SECURE
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if SECURE else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE
+SECURE_HSTS_PRELOAD = SECURE
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# Carriers and probes inside the data centre may speak plain HTTP to us.
+SECURE_REDIRECT_EXEMPT = [r"^api/sms/", r"^health/", r"^metrics$"]
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],  # a gateway authenticates its carrier
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser", "rest_framework.parsers.FormParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "evncare SMS 8088",
+    "DESCRIPTION": "How a carrier hands over messages from customers and reports the fate of replies.",
+    "VERSION": "1.0.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": read("LOG_LEVEL", env.str, "INFO")},
+    "loggers": {"httpx": {"level": "WARNING"}},  # it logs addresses, and a Kannel address carries the password
+}
