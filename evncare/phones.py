@@ -1,0 +1,33 @@
+"""One canonical form for Vietnamese phone numbers: 84 and the national number without its zero."""
+
+import phonenumbers
+
+# The renumbering of 2018: eleven-digit mobile numbers became ten-digit ones. Older exports and logs have both.
+RENUMBERED = {
+    "120": "70", "121": "79", "122": "77", "126": "76", "128": "78",
+    "123": "83", "124": "84", "125": "85", "127": "81", "129": "82",
+    "162": "32", "163": "33", "164": "34", "165": "35", "166": "36", "167": "37", "168": "38", "169": "39",
+    "186": "56", "188": "58",
+    "199": "59",
+}  # fmt: skip
+
+
+def canonical(number: str) -> str | None:
+    """The canonical form (``84905123456``) of a phone number written in any usual way, or None if it is none.
+
+    Foreign numbers are kept in their international form without the plus sign.
+    """
+    digits = "".join(c for c in number if c.isdecimal() or c == "+")
+    bare = digits.removeprefix("+")
+    for lead in ("0084", "84", "0"):
+        if bare.startswith(lead):
+            national = bare.removeprefix(lead).removeprefix("0")
+            if len(national) == 10 and national[:3] in RENUMBERED:
+                return f"84{RENUMBERED[national[:3]]}{national[3:]}"
+    try:
+        parsed = phonenumbers.parse(number, "VN")
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(parsed):
+        return None
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
