@@ -1,0 +1,98 @@
+"""Show the reply that a message would get. Nothing is stored or sent."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from evncare import phones
+from sms import gsm7, inbox, syntaxes
+from sms.models import Outcome
+from sms.parser import Question, parse
+
+
+class Command(BaseCommand):
+    help = "Print the reply that a message would get now, or at a given time; nothing is stored or sent."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("text", nargs="?", help="the message")
+        parser.add_argument("--file", help='one message a line, an empty line being an empty message; "-" reads stdin')
+        parser.add_argument("--from", dest="sender", help="the phone that sends it")
+        parser.add_argument("--at", help="the time of asking, as in 2016-10-01T08:00 (Vietnamese time)")
+        parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+
+    def handle(self, **options: Any) -> None:
+        if (options["text"] is None) == (options["file"] is None):
+            raise CommandError("give either a message or --file FILE")
+        at = moment(options["at"])
+        sender = phones.canonical(options["sender"]) or options["sender"] if options["sender"] else None
+        texts = iter([options["text"]]) if options["file"] is None else lines_of(options["file"])
+        for batch in batches(texts):
+            for shown in preview(batch, sender, at):
+                if options["json"]:
+                    self.stdout.write(json.dumps(shown))
+                elif shown["reply"] is None:
+                    self.stderr.write(f"no reply: {shown['outcome']}")
+                else:
+                    self.stdout.write(shown["reply"])
+
+
+def preview(texts: list[str], sender: str | None, at: datetime) -> Iterator[dict[str, Any]]:
+    """What would become of each text, as the documented object."""
+    questions = [parse(text, syntaxes.grammar()) for text in texts]
+    refused = sender is not None and inbox.refusal(sender) is not None
+    for text, question, answer in zip(texts, questions, syntaxes.answer(questions, at), strict=True):
+        yield describe(text, question, None if refused else answer)
+
+
+def describe(text: str, question: Question, answer: syntaxes.Answer | None) -> dict[str, Any]:
+    period = answer.period if answer else question.period
+    size = gsm7.measure(answer.text) if answer else None
+    return {
+        "text": text,
+        "outcome": str(answer.outcome if answer else Outcome.REFUSED),
+        "syntax": question.keyword,
+        "customer": question.customer,
+        "period": asdict(period) if period else None,
+        "reply": answer.text if answer else None,
+        "encoding": size.encoding if size else None,
+        "segments": size.segments if size else 0,
+    }
+
+
+def moment(text: str | None) -> datetime:
+    if text is None:
+        return timezone.now()
+    try:
+        at = parse_datetime(text)
+    except ValueError as error:
+        raise CommandError(f"--at {text}: {error}") from error
+    if at is None:
+        raise CommandError(f"--at {text}: expected a time like 2016-10-01T08:00")
+    return timezone.make_aware(at) if timezone.is_naive(at) else at
+
+
+def lines_of(name: str) -> Iterator[str]:
+    if name == "-":
+        yield from (line.removesuffix("\n").removesuffix("\r") for line in sys.stdin)
+        return
+    try:
+        # newline="\n": a message may hold any other line break.
+        with Path(name).open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
+            yield from (line.removesuffix("\n").removesuffix("\r") for line in file)
+    except OSError as error:
+        raise CommandError(f"--file {name}: {error.strerror}") from error
+
+
+def batches(texts: Iterable[str], size: int = inbox.BATCH_SIZE) -> Iterator[list[str]]:
+    texts = iter(texts)
+    while batch := list(islice(texts, size)):
+        yield batch
