@@ -9,9 +9,10 @@ import re
 import traceback
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any, cast
 
 from django.db import Error, IntegrityError, InterfaceError, OperationalError, connection, transaction
-from django.db.models import F
+from django.db.models import F, Field
 
 from sms import gsm7, syntaxes
 from sms.gateways.base import Receipt, Received
@@ -161,17 +162,13 @@ CONCLUSION = ("state", "outcome", "refusal", "keyword", "customer_code", "ky", "
 
 
 def _update(messages: Sequence[InboundMessage]) -> None:
-    """Write the conclusions: one prepared statement for the batch, where bulk_update would nest a CASE a column."""
-    fields = [InboundMessage._meta.get_field(name) for name in CONCLUSION]
-    quote = connection.ops.quote_name
-    assignments = ", ".join(f"{quote(field.column)} = %s" for field in fields)
-    statement = f"UPDATE {quote(InboundMessage._meta.db_table)} SET {assignments} WHERE id = %s AND state = %s"  # noqa: S608
+    """Write the conclusions: one statement for all rows, where bulk_update would nest a CASE for every column."""
+    fields = [cast("Field[Any, Any]", InboundMessage._meta.get_field(name)) for name in CONCLUSION]
+    assignments = ", ".join(f"{field.name} = %s" for field in fields)
+    statement = f"UPDATE sms_inboundmessage SET {assignments} WHERE id = %s AND state = %s"  # noqa: S608  (our names)
+    rows = [
+        [*(field.get_db_prep_save(getattr(message, field.name), connection) for field in fields), message.pk, "WAITING"]
+        for message in messages
+    ]
     with connection.cursor() as cursor:
-        cursor.executemany(
-            statement,
-            [
-                [field.get_db_prep_save(getattr(m, field.attname), connection) for field in fields]
-                + [m.pk, State.WAITING]
-                for m in messages
-            ],
-        )
+        cursor.executemany(statement, rows)

@@ -186,9 +186,10 @@ class OutboundMessage(models.Model):
         )
 
     def __str__(self) -> str:
-        return self.reference
+        return f"{self.reference}"
 
 
-def moves_to(model: Any, state: str) -> list[str]:
+def moves_to(model: type[InboundMessage] | type[OutboundMessage], state: str) -> list[str]:
     """The states from which ``model`` may move to ``state``: the condition of every update that moves."""
-    return [source for source, targets in model.MOVES.items() if state in targets]
+    moves: dict[Any, set[Any]] = model.MOVES
+    return [source for source, targets in moves.items() if state in targets]

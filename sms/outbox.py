@@ -146,6 +146,6 @@ def _record(results: Iterable[Sent], now: datetime) -> None:
 
 def _delay(attempts: int, retry_after: float | None) -> timedelta:
     """How long to wait after so many attempts: doubling, with jitter, but at least what the carrier asked for."""
-    doubled = min(FIRST_RETRY * 2 ** (attempts - 1), LONGEST_RETRY)
-    jittered = doubled * random.uniform(0.5, 1.0)  # noqa: S311  (no secret hangs on it)
-    return max(jittered, timedelta(seconds=min(retry_after or 0.0, 3600)))
+    longest = min(FIRST_RETRY.total_seconds() * 2 ** (attempts - 1), LONGEST_RETRY.total_seconds())
+    jittered = longest * random.uniform(0.5, 1.0)  # noqa: S311  (no secret hangs on it)
+    return timedelta(seconds=max(jittered, min(retry_after or 0.0, 3600.0)))
