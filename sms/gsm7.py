@@ -7,6 +7,7 @@ BASIC = frozenset(
     "abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 EXTENDED = frozenset("\f^{}\\[~]|€")  # each takes an escape and itself
+ALL = BASIC | EXTENDED
 
 GSM_7 = "GSM-7"
 UCS_2 = "UCS-2"
@@ -22,7 +23,7 @@ class Size:
 
 
 def is_gsm7(text: str) -> bool:
-    return all(c in BASIC or c in EXTENDED for c in text)
+    return ALL.issuperset(text)
 
 
 def measure(text: str) -> Size:
@@ -31,7 +32,7 @@ def measure(text: str) -> Size:
     One GSM-7 segment holds 160 septets, of several each holds 153; UCS-2 70 and 67 code units.
     """
     if is_gsm7(text):
-        units = sum(2 if c in EXTENDED else 1 for c in text)
+        units = len(text) + sum(map(text.count, EXTENDED))
         # An escape pair is never split, so each full segment may leave one septet empty.
         return Size(GSM_7, units, 1 if units <= 160 else _segments(text, 153))
     units = len(text.encode("utf-16-be", "surrogatepass")) // 2
