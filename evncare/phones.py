@@ -17,8 +17,9 @@ def canonical(number: str) -> str | None:
 
     Foreign numbers are kept in their international form without the plus sign.
     """
-    digits = "".join(c for c in number if c.isdecimal() or c == "+")
-    bare = digits.removeprefix("+")
+    if any(c.isalpha() for c in number):
+        return None  # letters are a name, and a keypad's letters would make it somebody's number
+    bare = "".join(c for c in number if c.isdecimal())
     for lead in ("0084", "84", "0"):
         if bare.startswith(lead):
             national = bare.removeprefix(lead).removeprefix("0")
