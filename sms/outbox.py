@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.functions import Coalesce
@@ -116,6 +117,8 @@ def _send(row: OutboundMessage) -> Sent:
         gateway = gateways.get(row.carrier)
     except gateways.UnknownCarrier:
         return Sent(row.pk, attempts, error=TryLater("SMS_CARRIERS has no such carrier"))
+    except ImproperlyConfigured as error:
+        return Sent(row.pk, attempts, error=TryLater(f"SMS_CARRIERS is wrong: {error}"))
     try:
         return Sent(row.pk, attempts, carrier_message_id=gateway.send(reply))
     except SendError as error:

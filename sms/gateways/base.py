@@ -5,8 +5,6 @@ It never touches the database and decides nothing about states: it says what hap
 of the errors below, and the inbox and outbox draw the consequence.
 """
 
-import hmac
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +13,6 @@ from enum import StrEnum
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-
-from evncare.phones import canonical
 
 # What the columns of a message can hold; a longer one is refused rather than cut.
 MESSAGE_ID_LENGTH = 128
@@ -223,18 +219,3 @@ class Gateway(ABC):
         if isinstance(address, IPv6Address):
             address = address.ipv4_mapped or address
         return any(address in network for network in self.networks)
-
-
-def same_secret(given: str, secret: str) -> bool:
-    """Compare what a request gives (bytes as WSGI shows them, each a character) to a secret, in constant time."""
-    return hmac.compare_digest(given.encode("latin-1", "replace"), secret.encode())
-
-
-def storable(text: str) -> str:
-    """The text as a database can keep it: NUL shows as U+2400, half a surrogate pair as U+FFFD."""
-    return re.sub("[\ud800-\udfff]", "\ufffd", text.replace("\0", "\u2400"))
-
-
-def canonical_sender(number: str) -> str:
-    """The canonical form of a phone number; what is none, as the name of a service, stays as it is."""
-    return canonical(number) or number

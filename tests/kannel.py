@@ -1,0 +1,151 @@
+"""A real Kannel for tests: bearerbox, smsbox and, as the customers' phones, its fakesmsc."""
+
+import re
+import shutil
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.sms.carrier_standin import free_port
+
+SEARCHED = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/usr/lib/kannel/test"
+CONFIGURATION = """
+group = core
+admin-port = {admin}
+admin-interface = 127.0.0.1
+admin-password = admin
+smsbox-port = {smsbox}
+smsbox-interface = 127.0.0.1
+box-allow-ip = 127.0.0.1
+
+group = smsc
+smsc = fake
+smsc-id = FAKE
+port = {smsc}
+connect-allow-ip = 127.0.0.1
+
+group = smsbox
+bearerbox-host = 127.0.0.1
+sendsms-port = {sendsms}
+sendsms-interface = 127.0.0.1
+http-request-retry = 20
+http-queue-delay = 1
+
+group = sendsms-user
+username = evncare
+password = kannel-password
+concatenation = true
+max-messages = 3
+
+group = sms-service
+keyword = default
+catch-all = true
+{service}
+omit-empty = true
+max-messages = 0
+"""
+
+
+def missing() -> str | None:
+    """What is missing for a Kannel here, in one line; None if nothing is."""
+    lacking = [name for name in ("bearerbox", "smsbox", "fakesmsc") if _program(name) is None]
+    return f"no Kannel here: {', '.join(lacking)} not found (Debian: kannel, kannel-extras)" if lacking else None
+
+
+@dataclass
+class Kannel:
+    directory: Path
+    smsc_port: int
+    sendsms_url: str
+    phones: int = 0
+
+    @contextmanager
+    def phone(self, message: str) -> Iterator[Callable[[], list[str]]]:
+        """A phone that texts one message, written as fakesmsc wants it, and yields how to see what it has received.
+
+        Only one can be switched on at a time.
+        """
+        self.phones += 1
+        log = self.directory / f"phone-{self.phones}.log"
+        with _running(log, _program("fakesmsc"), "-H", "127.0.0.1", "-r", self.smsc_port, "-m", 1, message):
+            yield lambda: received(log.read_text())
+
+    def ask(self, message: str, *, seconds: float = 30, silence: float = 0.6) -> list[str]:
+        """Text one message and return what comes back until, after a first reply, nothing more came for ``silence``."""
+        deadline = time.monotonic() + seconds
+        with self.phone(message) as replies:
+            before: list[str] = []
+            while time.monotonic() < deadline:
+                time.sleep(silence)
+                now = replies()
+                if now and now == before:
+                    return now
+                before = now
+        return before
+
+
+def received(log: str) -> list[str]:
+    """The texts in fakesmsc's log. It takes what it gets by lines, so a text of several is as many entries."""
+    texts: list[str] = []
+    for line in re.findall(r"Got message \d+: <(.*)>", log):
+        start = re.match(r"\S+ \d+ text ", line)
+        if start:
+            texts.append(line[start.end() :])
+        elif texts:
+            texts[-1] += f"\n{line}"
+    return texts
+
+
+@contextmanager
+def kannel(directory: Path, service: str) -> Iterator[Kannel]:
+    """Run Kannel with its files in ``directory``; ``service`` is the get-url or post-url line, quoted."""
+    ports = {name: free_port() for name in ("admin", "smsbox", "smsc", "sendsms")}
+    configuration = directory / "kannel.conf"
+    configuration.write_text(CONFIGURATION.format(service=service, **ports))
+    status = f"http://127.0.0.1:{ports['admin']}/status.txt?password=admin"
+    with _running(directory / "bearerbox.log", _program("bearerbox"), configuration):
+        wait_for(lambda: "Status: running" in _page(status), "bearerbox")
+        with _running(directory / "smsbox.log", _program("smsbox"), configuration):
+            wait_for(lambda: "smsbox:" in _page(status), "smsbox")
+            yield Kannel(directory, ports["smsc"], f"http://127.0.0.1:{ports['sendsms']}/cgi-bin/sendsms")
+
+
+def wait_for(holds: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} within {seconds} seconds")
+        time.sleep(0.05)
+
+
+def _program(name: str) -> str | None:
+    return shutil.which(name) or shutil.which(name, path=SEARCHED)
+
+
+def _page(url: str) -> str:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return str(answer.read().decode())
+    except OSError:
+        return ""
+
+
+@contextmanager
+def _running(log: Path, *command: object) -> Iterator[None]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
