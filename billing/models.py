@@ -21,6 +21,7 @@ from evncare.periods import Period
 from evncare.text import fold
 
 CUSTOMER_CODE_LENGTH = 13
+SEARCH_TEXT_LENGTH = 510
 
 
 class Customer(models.Model):
@@ -36,7 +37,7 @@ class Customer(models.Model):
     unit = CodeField(_("management unit"), max_length=6)
     book = CodeField(_("reading book"), max_length=20, blank=True)
     station = CodeField(_("transformer station"), max_length=30, blank=True)
-    search_text = models.CharField(max_length=510, editable=False, blank=True)
+    search_text = models.CharField(max_length=SEARCH_TEXT_LENGTH, editable=False, blank=True)
 
     class Meta:
         verbose_name = _("customer")
@@ -64,7 +65,7 @@ class Customer(models.Model):
 
 def search_text(name: str, address: str) -> str:
     """The unaccented lower-case form of name and address that staff search in."""
-    return fold(f"{name} {address}").strip()
+    return fold(f"{name} {address}").strip()[:SEARCH_TEXT_LENGTH]
 
 
 class InPeriod(models.Model):

@@ -1,0 +1,91 @@
+"""Load one export of the billing system. Exit status: 0 all rows taken, 1 nothing taken, 2 some rows rejected."""
+
+import json
+from pathlib import Path
+from time import monotonic
+from typing import Any, NoReturn
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _
+
+from evncare.imports import engine
+from evncare.imports.declarations import declared_exports
+from evncare.imports.errors import FileRefused
+
+NOTHING_TAKEN = 1
+SOME_REJECTED = 2
+REJECTS_SHOWN = 10
+SECONDS_BETWEEN_REPORTS = 1.0
+
+
+class Command(BaseCommand):
+    help = "Load one export of the billing system: CSV (plain or gzip) or XLSX."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        def refuse(message: str) -> NoReturn:
+            raise CommandError(f"{message}\n{parser.format_usage()}", returncode=NOTHING_TAKEN)
+
+        parser.error = refuse  # type: ignore[method-assign]  # argparse's own status, 2, means something else here
+        parser.add_argument("kind", metavar="KIND", choices=[*declared_exports()], help=", ".join(declared_exports()))
+        parser.add_argument("file", metavar="FILE", type=Path)
+        parser.add_argument("--dry-run", action="store_true", help="tell what would happen, change nothing")
+        snapshot = parser.add_mutually_exclusive_group()
+        snapshot.add_argument(
+            "--snapshot",
+            action="store_true",
+            default=None,
+            help="settle what the file no longer lists (the default for debts)",
+        )
+        snapshot.add_argument("--no-snapshot", action="store_false", dest="snapshot", help="settle nothing")
+        parser.add_argument("--rejects", metavar="FILE", type=Path, help="write the rejected rows there, ready to mend")
+        parser.add_argument("--json", action="store_true", help="print the result object and nothing else")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        quiet = options["json"]
+        try:
+            outcome = engine.load(
+                declared_exports()[options["kind"]],
+                options["file"],
+                dry_run=options["dry_run"],
+                snapshot=options["snapshot"],
+                rejects=options["rejects"],
+                sample=0 if quiet or options["rejects"] else REJECTS_SHOWN,
+                progress=(lambda rows: None) if quiet else self.show_progress(),
+            )
+        except (FileRefused, OSError) as error:
+            raise CommandError(str(error), returncode=NOTHING_TAKEN) from error
+        if not quiet:
+            self.report(outcome, dry_run=options["dry_run"])
+        self.stdout.write(json.dumps(outcome.counts()))
+        if outcome.rejected:
+            raise CommandError(
+                _("%(rejected)s of %(rows)s rows rejected") % outcome.counts(),
+                returncode=SOME_REJECTED if outcome.taken else NOTHING_TAKEN,
+            )
+
+    def show_progress(self) -> Any:
+        started = shown = monotonic()
+
+        def show(rows: int) -> None:
+            nonlocal shown
+            if monotonic() - shown >= SECONDS_BETWEEN_REPORTS:
+                shown = monotonic()
+                speed = rows / (shown - started)
+                self.stderr.write(
+                    _("%(rows)s rows read, %(speed)s a second") % {"rows": rows, "speed": round(speed)},
+                    self.style.NOTICE,
+                )
+
+        return show
+
+    def report(self, outcome: engine.Outcome, *, dry_run: bool) -> None:
+        for note in outcome.notes:
+            self.stderr.write(note, self.style.WARNING)
+        for reject, _cells in outcome.rejects:
+            place = _("line %(line)s, %(column)s") % {"line": reject.line, "column": reject.column}
+            self.stderr.write(f"{place}: {reject.value!r} {reject.reason}", self.style.WARNING)
+        text = _(
+            "%(kind)s: %(new)s new, %(changed)s changed, %(unchanged)s unchanged, %(removed)s settled, "
+            "%(rejected)s rejected"
+        )
+        self.stdout.write(text % outcome.counts() + (_(" (dry run: nothing was changed)") if dry_run else ""))
