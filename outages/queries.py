@@ -3,11 +3,15 @@
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Q
 
 from outages.models import Outage
+
+
+# Schedules are announced some weeks ahead; what lies further off is no news for who asks now.
+HORIZON = timedelta(days=60)
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Reach:
 
 
 def interruptions(asked: Collection[Reach], at: datetime) -> dict[Reach, list[Interruption]]:
-    """The approved interruptions that reach these customers and have not ended ``at`` that moment.
+    """The approved interruptions that reach these customers, running ``at`` that moment or to start within HORIZON.
 
     Running ones come first, then coming ones by their start. The same hours announced twice count once.
     """
@@ -47,6 +51,7 @@ def interruptions(asked: Collection[Reach], at: datetime) -> dict[Reach, list[In
         Q(customer_code__in=by_customer) & ~Q(customer_code="")
         | Q(customer_code="", station__in=by_station) & ~Q(station=""),
         Q(end_at__gt=at) | Q(end_at__isnull=True),
+        start_at__lte=at + HORIZON,
         status=Outage.Status.APPROVED,
     )
     found: dict[Reach, dict[tuple[datetime, datetime | None], Interruption]] = defaultdict(dict)

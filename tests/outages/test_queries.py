@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from outages.models import Outage
-from outages.queries import Reach, interruptions
+from outages.queries import HORIZON, Reach, interruptions
 from tests import factories
 from tests.factories import CODE, NOW
 
@@ -47,6 +47,12 @@ def test_an_outage_is_told_until_its_end():
     assert hours() == []
     factories.outage(start_at=NOW - timedelta(hours=2), end_at=NOW + timedelta(seconds=1))
     assert len(hours()) == 1
+
+
+def test_a_coming_outage_is_told_from_two_months_before():
+    factories.outage(start_at=NOW + HORIZON, end_at=NOW + timedelta(days=90))
+    factories.outage(start_at=NOW + HORIZON + timedelta(seconds=1), end_at=NOW + timedelta(days=91))
+    assert [start for start, _ in hours()] == [NOW + HORIZON]
 
 
 def test_running_ones_come_first_then_coming_ones_by_their_start():

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
@@ -36,7 +37,11 @@ class Command(BaseCommand):
         sender = phones.canonical(options["sender"]) or options["sender"] if options["sender"] else None
         texts = iter([options["text"]]) if options["file"] is None else lines_of(options["file"])
         for batch in batches(texts):
-            for shown in preview(batch, sender, at):
+            try:
+                previews = list(preview(batch, sender, at))
+            except DatabaseError as error:
+                raise CommandError(f"the database can't be asked; has it been migrated? ({error})") from error
+            for shown in previews:
                 if options["json"]:
                     self.stdout.write(json.dumps(shown))
                 elif shown["reply"] is None:
