@@ -221,8 +221,10 @@ class Debt(InPeriod):
         verbose_name = _("debt")
         verbose_name_plural = _("debts")
         indexes = (
-            # queries.unpaid_bills.
+            # queries.unpaid.
             models.Index(fields=("customer",), name="unpaid_by_customer", condition=Q(settled_at__isnull=True)),
+            # The admin's list by period, settled ones included.
+            models.Index(fields=("year", "month", "ky", "customer"), name="debt_by_period"),
         )
         constraints = (in_period("debt_period_is_possible"),)
 

@@ -170,7 +170,7 @@ def scheduled_periods(known: Collection[Account]) -> dict[Account, list[Period]]
         books[account.unit, account.book].append(account)
     for unit, book in books:
         condition |= Q(unit=unit, book=book)
-    rows = ReadingSchedule.objects.filter(condition, **_every_period(ReadingSchedule))
+    rows = ReadingSchedule.objects.filter(condition, **every_period(ReadingSchedule))
     return _latest_first((account, row.period) for row in rows for account in books[row.unit, row.book])
 
 
@@ -206,7 +206,7 @@ def _of_accounts(asked: Iterable[AccountMonth]) -> Q:
     return condition
 
 
-def _every_period(model: type[InPeriod]) -> dict[str, Any]:
+def every_period(model: type[InPeriod]) -> dict[str, Any]:
     """A condition that is always true and walks the index by period instead of reading the whole table."""
     years: Mapping[str, int | None] = _rows(model).aggregate(first=Min("year"), last=Max("year"))
     if years["first"] is None or years["last"] is None:
@@ -222,7 +222,7 @@ def _periods(model: type[InPeriod], known: Collection[Account], **condition: Any
     by_code = {account.code: account for account in known}
     rows = (
         _rows(model)
-        .filter(customer__in=by_code, **_every_period(model), **condition)
+        .filter(customer__in=by_code, **every_period(model), **condition)
         .values_list("customer_id", "ky", "month", "year")
         .distinct()
     )

@@ -78,7 +78,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
+    "evncare.desk.middleware.ChosenLanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -105,9 +105,7 @@ TEMPLATES = [
 ]
 
 # Database. SQLite serves the demo, the tests and a small office; PostgreSQL serves the corporation.
-DATABASES: dict[str, Any] = {
-    "default": read("DATABASE_URL", env.db_url, f"sqlite:///{VAR_DIR / 'evncare.sqlite3'}")
-}
+DATABASES: dict[str, Any] = {"default": read("DATABASE_URL", env.db_url, f"sqlite:///{VAR_DIR / 'evncare.sqlite3'}")}
 _database = DATABASES["default"]
 require("DATABASE_URL", "ENGINE" in _database, "it must be like postgres://user:password@host/name or sqlite:///path")
 if _database["ENGINE"] == "django.db.backends.sqlite3":
@@ -178,6 +176,7 @@ LANGUAGE_CODE = "vi"
 LANGUAGES = [("vi", _("Vietnamese")), ("en", _("English"))]
 LOCALE_PATHS = [BASE_DIR / "evncare" / "locale"]
 TIME_ZONE = "Asia/Ho_Chi_Minh"
+FORMAT_MODULE_PATH = ["evncare.formats"]
 USE_I18N = True
 USE_TZ = True
 

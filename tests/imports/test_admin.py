@@ -12,6 +12,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import path
 from django.utils import translation
+from django.views.i18n import set_language
 
 from billing.exports import CUSTOMERS, DEBTS
 from billing.models import Customer, Debt
@@ -23,7 +24,6 @@ from tests.imports.tables import CUSTOMER, DEBT, csv_file, gzip_file, load, stor
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.urls(__name__),
-    pytest.mark.filterwarnings("ignore:No directory at"),  # static files are served from the packages
 ]
 
 
@@ -38,7 +38,7 @@ class DebtAdmin(ExchangeAdmin):
 site = admin.AdminSite("admin")
 site.register(Customer, CustomerAdmin)
 site.register(Debt, DebtAdmin)
-urlpatterns = [path("admin/", site.urls)]
+urlpatterns = [path("admin/", site.urls), path("language/", set_language, name="set_language")]
 
 LIST = "/admin/billing/customer/"
 

@@ -1,0 +1,111 @@
+"""What every page of the admin has in common: nothing can be deleted, and nothing reads a whole large table."""
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.contrib import admin
+from django.core.paginator import Paginator
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest
+from django.utils.formats import get_format
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from evncare.phones import canonical
+from evncare.text import unaccent
+
+_HIGHEST_CHARACTER = "\U0010ffff"
+
+
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic only for the type checker
+    """Counts no further than it lets one leaf: on a table of millions the count costs more than the page."""
+
+    most = 10_000
+
+    @cached_property
+    def count(self) -> int:
+        return min(self._counted, self.most)
+
+    @property
+    def has_more(self) -> bool:
+        return self._counted > self.most
+
+    @cached_property
+    def _counted(self) -> int:
+        rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]  # the admin always gives one
+        return rows.order_by()[: self.most + 1].count()
+
+
+class KeptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only for the type checker
+    """Rows that are kept for good. A column can be sorted by only where an admin lists it in ``sortable_by``."""
+
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+    sortable_by: ClassVar[tuple[str, ...]] = ()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """A key can't be edited: saving under another one would make a second row."""
+        fields = tuple(super().get_readonly_fields(request, obj))
+        return (*fields, self.opts.pk.name) if obj and not self.opts.pk.auto_created else fields
+
+
+class RecordAdmin(KeptAdmin):
+    """Rows that nobody writes by hand."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+def number(field: str, label: Any) -> Callable[[Any], SafeString]:
+    """A right-aligned column with thousands separated."""
+
+    def column(row: Any) -> SafeString:
+        return format_html('<span class="number">{}</span>', grouped(getattr(row, field)))
+
+    column.__name__ = f"{field}_number"  # the style sheet aligns the headings of *_number
+    return admin.display(description=label)(column)
+
+
+def grouped(value: int | Decimal) -> str:
+    """1234567 as 1.234.567 or 1,234,567, and 9618.500 as 9.618,5, as the current language writes it."""
+    whole, _, decimals = f"{value:,f}".partition(".")
+    decimals = decimals.rstrip("0")
+    whole = whole.replace(",", get_format("THOUSAND_SEPARATOR"))
+    return whole + get_format("DECIMAL_SEPARATOR") + decimals if decimals else whole
+
+
+def tag(state: str, label: Any) -> SafeString:
+    """A state as a coloured word."""
+    return format_html('<span class="tag tag-{}">{}</span>', state.lower(), label)
+
+
+# What staff type into a search box
+
+
+def typed_code(term: str) -> str:
+    """The customer code, or the beginning of one, that ``term`` is, in any case and with spaces; else empty."""
+    code = re.sub(r"[\W_]", "", unaccent(term)).upper()
+    prefixes = "|".join(settings.CUSTOMER_CODE_PREFIXES)
+    return code if re.fullmatch(rf"(?:{prefixes})\d[0-9A-Z]{{0,10}}", code) else ""
+
+
+def typed_phone(term: str) -> str:
+    """The canonical form of the phone number that ``term`` is; else empty."""
+    return (canonical(term) or "") if re.fullmatch(r"[\d\s+().-]+", term) else ""
+
+
+def begins(field: str, start: str) -> Q:
+    """That a code begins with ``start``. As a range, since SQLite has no index for LIKE."""
+    return Q(**{f"{field}__gte": start, f"{field}__lt": start + _HIGHEST_CHARACTER})

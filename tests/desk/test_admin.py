@@ -1,0 +1,36 @@
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group, User
+from django.urls import reverse
+
+from tests import factories
+
+
+@pytest.fixture
+def rows(db, admin_user):
+    """A row of every model that has pages in the admin."""
+    factories.everything_published()
+    factories.reply()
+    Group.objects.create(name="agents")
+    return {model: model._default_manager.latest("pk") for model in admin.site._registry}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", admin.site._registry, ids=lambda model: model._meta.label)
+def test_nothing_can_be_deleted_even_by_a_superuser(admin_client, rows, model):
+    name, pk = f"admin:{model._meta.app_label}_{model._meta.model_name}", rows[model].pk
+    confirmed = {"post": "yes", "action": "delete_selected", "_selected_action": [pk]}
+
+    assert admin_client.post(reverse(f"{name}_delete", args=[pk]), confirmed).status_code == 403
+    assert "delete_selected" not in admin_client.get(reverse(f"{name}_changelist")).content.decode()
+    admin_client.post(reverse(f"{name}_changelist"), confirmed)
+    assert model._default_manager.filter(pk=pk).exists()
+
+
+@pytest.mark.django_db
+def test_pages_are_vietnamese_whatever_the_browser_prefers_until_somebody_chooses(client):
+    client.force_login(User.objects.create_superuser("admin"))
+    english = {"headers": {"accept-language": "en-US,en;q=0.9"}}
+    assert 'lang="vi"' in client.get("/admin/", **english).content.decode()
+    client.post("/language/", {"language": "en", "next": "/admin/"})
+    assert 'lang="en' in client.get("/admin/").content.decode()
