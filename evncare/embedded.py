@@ -42,7 +42,7 @@ INITDB_OPTIONS = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C
 INITDB_OPTIONS += ["--username=postgres", "--auth=trust", "--no-sync"]
 
 
-class ServerUnavailable(Exception):  # noqa: N818 - a state of the machine, not a mistake in the program
+class ServerUnavailable(Exception):
     """A server can't be had here; the message says in one line what is missing and what to do."""
 
 
@@ -53,7 +53,7 @@ def redis_server(directory: Path) -> Iterator[str]:
 
     def command(port: int) -> list[str]:
         place = ("--bind", "127.0.0.1", "--port", str(port), "--dir", str(directory))
-        return _dying_with_us(signal.SIGKILL, binary, *place, *REDIS_OPTIONS)
+        return dying_with_us(signal.SIGKILL, binary, *place, *REDIS_OPTIONS)
 
     with (
         _claimed(directory) as lock,
@@ -76,7 +76,7 @@ def postgres_server(directory: Path) -> Iterator[str]:
     def command(port: int) -> list[str]:
         place = ("-D", str(data), "-p", str(port), "-c", f"cluster_name=evncare-{os.getpid()}")
         # SIGQUIT lets PostgreSQL end its processes and give back its shared memory, which SIGKILL would not.
-        return [*prefix, *_dying_with_us(signal.SIGQUIT, binaries / "postgres", *place, *POSTGRES_OPTIONS)]
+        return [*prefix, *dying_with_us(signal.SIGQUIT, binaries / "postgres", *place, *POSTGRES_OPTIONS)]
 
     with _claimed(directory) as lock:
         if not (data / "PG_VERSION").is_file():
@@ -97,7 +97,7 @@ def _packaged(package: str, path: str) -> Path:
     raise ServerUnavailable(f"{path} of the package {package} is missing: pip install -r requirements-dev.txt")
 
 
-def _dying_with_us(by: signal.Signals, program: Path, *arguments: str) -> list[str]:
+def dying_with_us(by: signal.Signals, program: Path, *arguments: str) -> list[str]:
     """The command line that has the kernel send `by` to the program once we are gone; Linux only."""
     if not sys.platform.startswith("linux"):
         return [str(program), *arguments]
@@ -111,7 +111,7 @@ def _way_out_of_root(postgres: Path) -> tuple[list[str], int]:
     if os.geteuid() != 0:
         return [], os.geteuid()
     for prefix, owner in _ways_out_of_root():
-        probe = [*prefix, *_dying_with_us(signal.SIGKILL, postgres, "--version")]
+        probe = [*prefix, *dying_with_us(signal.SIGKILL, postgres, "--version")]
         if shutil.which(prefix[0]):
             tried = subprocess.run(probe, capture_output=True, env=ENVIRONMENT)  # noqa: S603
             if tried.returncode == 0:
@@ -144,7 +144,7 @@ def _initialise(data: Path, binaries: Path, prefix: list[str], owner: int, lock:
     _give(draft, owner)
 
     def run(program: str, *arguments: str, statements: str = "") -> None:
-        command = [*prefix, *_dying_with_us(signal.SIGKILL, binaries / program, *arguments)]
+        command = [*prefix, *dying_with_us(signal.SIGKILL, binaries / program, *arguments)]
         done = subprocess.run(  # noqa: S603
             command, input=statements.encode(), capture_output=True, env=ENVIRONMENT, pass_fds=[lock]
         )

@@ -39,7 +39,7 @@ def wait_until_free(port: int, seconds: float = 10) -> None:
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, ConnectionResetError):
             return
         assert time.monotonic() < deadline, f"something still listens on port {port}"
         time.sleep(0.02)
