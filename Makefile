@@ -51,7 +51,7 @@ $(READY): requirements.txt requirements-dev.txt
 		|| { echo "evncare: $(PYTHON) is too old: install Python 3.11 or later, or set PYTHON" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2> /dev/null \
 		|| { echo "evncare: $(PYTHON) lacks venv or pip: install python3-venv" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(NO_RUSTUP) $(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet -r requirements.txt -r requirements-dev.txt \
 		|| { echo "evncare: the packages could not be installed: the first run needs a package index" >&2; exit 1; }
 	@touch $(READY)
