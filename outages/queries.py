@@ -9,7 +9,6 @@ from django.db.models import Q
 
 from outages.models import Outage
 
-
 # Schedules are announced some weeks ahead; what lies further off is no news for who asks now.
 HORIZON = timedelta(days=60)
 
