@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
-from celery.schedules import schedule
+from celery.schedules import crontab, schedule
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
@@ -147,12 +147,38 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "answer-waiting": {"task": "sms.answer_waiting", "schedule": schedule(10), "options": {"expires": 10}},
     "deliver-waiting": {"task": "sms.deliver_waiting", "schedule": schedule(10), "options": {"expires": 10}},
+    "forget-old": {"task": "sms.forget_old", "schedule": crontab(hour=2, minute=30), "options": {"expires": 3600}},
+    "audit-yesterday": {
+        "task": "sms.audit_yesterday",
+        "schedule": crontab(hour=6, minute=0),
+        "options": {"expires": 3600},
+    },
 }
 
 # The service itself.
 SMS_SHORT_CODE: str = read("SMS_SHORT_CODE", env.str, "8088")
 require("SMS_SHORT_CODE", SMS_SHORT_CODE.isdecimal(), "it must be digits")
 SMS_PRICE_VND: int = read("SMS_PRICE_VND", env.int, 1000)
+# To whom readings and money are told: "all" who know the code, or only phones "registered" on the account.
+SMS_DISCLOSURE: str = read("SMS_DISCLOSURE", env.str, "all")
+require("SMS_DISCLOSURE", SMS_DISCLOSURE in ("all", "registered"), 'it must be "all" or "registered"')
+SMS_LIMIT_PER_HOUR: int = read("SMS_LIMIT_PER_HOUR", env.int, 30)
+SMS_CODES_PER_DAY: int = read("SMS_CODES_PER_DAY", env.int, 20)
+require("SMS_LIMIT_PER_HOUR", SMS_LIMIT_PER_HOUR > 0, "it must be at least 1")
+require("SMS_CODES_PER_DAY", SMS_CODES_PER_DAY > 0, "it must be at least 1")
+# An answer older than this is not sent any more.
+SMS_REPLY_MAX_AGE_MINUTES: int = read("SMS_REPLY_MAX_AGE_MINUTES", env.int, 24 * 60)
+require("SMS_REPLY_MAX_AGE_MINUTES", SMS_REPLY_MAX_AGE_MINUTES > 0, "it must be at least 1")
+# A reply that was claimed so long ago and is still being sent was left by a process that died. It has to exceed what
+# one batch can take: seven times the carrier's time-out.
+SMS_CLAIM_SECONDS: int = read("SMS_CLAIM_SECONDS", env.int, 300)
+require("SMS_CLAIM_SECONDS", SMS_CLAIM_SECONDS >= 5, "it must be at least 5")
+# Older messages keep neither number nor text. The limits per sender look back a day.
+SMS_RETENTION_DAYS: int = read("SMS_RETENTION_DAYS", env.int, 730)
+require("SMS_RETENTION_DAYS", 2 <= SMS_RETENTION_DAYS <= 36500, "it must be from 2 to 36500")
+# How far a carrier's statement may differ from our log before it is disputed.
+SMS_RECONCILE_TOLERANCE_PERCENT: float = read("SMS_RECONCILE_TOLERANCE_PERCENT", env.float, 1.0)
+require("SMS_RECONCILE_TOLERANCE_PERCENT", 0 <= SMS_RECONCILE_TOLERANCE_PERCENT <= 100, "it must be from 0 to 100")
 HOTLINE: str = read("HOTLINE", env.str, "19001909")
 CUSTOMER_CODE_PREFIXES: list[str] = read("CUSTOMER_CODE_PREFIXES", env.list, ["PP", "PQ", "PC"])
 require(

@@ -23,6 +23,7 @@ def _check(name: str, entry: dict[str, Any]) -> Iterator[checks.CheckMessage]:
     if not NAME.fullmatch(name):
         yield checks.Error(f"{carrier}: a name has 1 to 32 of a-z, 0-9, - and _.", id="sms.E001")
         return
+    yield from _check_brakes(carrier, name, entry)
     try:
         gateway = gateways.build(name, entry)
     except gateways.UnknownBackend as error:
@@ -40,3 +41,15 @@ def _check(name: str, entry: dict[str, Any]) -> Iterator[checks.CheckMessage]:
     if not gateway.can_send:
         yield checks.Warning(f"{carrier} has no url: its customers get no reply.", id="sms.W003")
     gateway.close()
+
+
+def _check_brakes(carrier: str, name: str, entry: dict[str, Any]) -> Iterator[checks.CheckMessage]:
+    unknown = entry.keys() - {"BACKEND", "OPTIONS", "RATE", "FAILOVER"}
+    if unknown:
+        yield checks.Error(f"{carrier} has an unknown entry {', '.join(sorted(unknown))}.", id="sms.E004")
+    rate = entry.get("RATE")
+    if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float) or rate <= 0):
+        yield checks.Error(f"{carrier}: RATE must be replies a second, above 0.", id="sms.E004")
+    failover = entry.get("FAILOVER", [])
+    if not isinstance(failover, list) or any(o == name or o not in settings.SMS_CARRIERS for o in failover):
+        yield checks.Error(f"{carrier}: FAILOVER must be a list of other carriers in SMS_CARRIERS.", id="sms.E004")

@@ -5,7 +5,6 @@ so a process killed anywhere leaves its batch waiting, as if it had never been t
 """
 
 import logging
-import re
 import traceback
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,9 +13,9 @@ from typing import Any, cast
 from django.db import Error, IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Field
 
-from sms import gsm7, syntaxes
+from sms import gsm7, moves, rules, syntaxes
 from sms.gateways.base import Receipt, Received
-from sms.models import InboundMessage, OutboundMessage, Outcome, Refusal
+from sms.models import InboundMessage, OutboundMessage, Outcome
 from sms.parser import Question, parse
 
 logger = logging.getLogger(__name__)
@@ -58,15 +57,6 @@ def receive(carrier: str, message: Received, *, now: datetime) -> Receipt:
     return Receipt(row.pk, duplicate=False)
 
 
-def refusal(sender: str, *, is_binary: bool = False) -> Refusal | None:
-    """The rule by which a message gets no reply, if there is one."""
-    if is_binary:
-        return Refusal.BINARY
-    if not re.fullmatch(r"\d{7,15}", sender):
-        return Refusal.UNANSWERABLE_SENDER  # an alphanumeric name or a short code: a machine, and perhaps a loop
-    return None
-
-
 def answer_waiting(*, now: datetime) -> int:
     """Conclude one batch of waiting messages, oldest first, and return how many it took; 0 means none waits.
 
@@ -85,8 +75,11 @@ def answer_waiting(*, now: datetime) -> int:
             _conclude(messages, now)
     except (OperationalError, InterfaceError):
         raise
-    except Exception:
-        logger.exception("answering %s messages together failed; each is tried alone", len(taken))
+    except Exception as error:
+        # Neither the error's text nor its locals: they may quote what a customer wrote.
+        logger.error(
+            "answering %s messages together failed with %s; each is tried alone", len(taken), type(error).__name__
+        )
         for pk in taken:
             _answer_alone(pk, now)
     return len(taken)
@@ -100,45 +93,58 @@ def _answer_alone(pk: int, now: datetime) -> None:
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:
-        # Frames and the error's type only: its text may quote what the customer wrote.
-        failure = "".join([*traceback.format_tb(error.__traceback__), type(error).__name__])
-        waiting.update(attempts=F("attempts") + 1, failure=failure)
-        if waiting.filter(attempts__gte=MOST_ATTEMPTS).update(state=State.SET_ASIDE):
-            logger.error("message %s is set aside after %s attempts", pk, MOST_ATTEMPTS)
+        waiting.update(attempts=F("attempts") + 1, failure=frames(error))
+        spent = waiting.filter(attempts__gte=MOST_ATTEMPTS)
+        if moves.move(spent, State.SET_ASIDE, at=now, cause=f"{type(error).__name__} in {MOST_ATTEMPTS} attempts"):
+            logger.error("message %s is set aside: %s in %s attempts", pk, type(error).__name__, MOST_ATTEMPTS)
+
+
+def frames(error: BaseException) -> str:
+    """A traceback without the error's text, which may quote what a customer wrote."""
+    return "".join([*traceback.format_tb(error.__traceback__), type(error).__name__])
 
 
 def _conclude(messages: Sequence[InboundMessage], now: datetime) -> None:
     """Answer or refuse these messages, which the caller's transaction holds."""
-    grammar = syntaxes.grammar()
-    refusals = {message.pk: refusal(message.sender, is_binary=message.is_binary) for message in messages}
-    answerable = [message for message in messages if refusals[message.pk] is None]
-    questions = [parse(message.text, grammar) for message in answerable]
-    answers = syntaxes.answer(questions, now)
-    conclusions = [_answered(*row, now) for row in zip(answerable, questions, answers, strict=True)]
-    conclusions += [_refused(message, rule, now) for message in messages if (rule := refusals[message.pk])]
-    _update(conclusions)
+    if not messages:
+        return
+    questions = [parse(message.text, syntaxes.grammar()) for message in messages]
+    rulings = rules.judge(messages, questions, now)
+    open_ones = [(m, q) for m, q in zip(messages, questions, strict=True) if m.pk not in rulings]
+    answers = syntaxes.answer(
+        [question for _, question in open_ones], now, [message.sender for message, _ in open_ones]
+    )
+    replies = {message.pk: answer for (message, _), answer in zip(open_ones, answers, strict=True)}
+    replies |= {pk: syntaxes.notice(ruling.refusal) for pk, ruling in rulings.items() if ruling.told}
+    for message, question in zip(messages, questions, strict=True):
+        _note(message, question, replies.get(message.pk), rulings.get(message.pk), now)
+    _update(messages)
+    for state in (State.ANSWERED, State.REFUSED):
+        moved = [(message.pk, State.WAITING) for message in messages if message.state == state]
+        moves.record(InboundMessage, moved, state, at=now, cause="answering")
     OutboundMessage.objects.bulk_create(
-        _reply(message, answer, now) for message, answer in zip(answerable, answers, strict=True)
+        _reply(message, replies[message.pk], now) for message in messages if message.pk in replies
     )
 
 
-def _answered(message: InboundMessage, question: Question, answer: syntaxes.Answer, now: datetime) -> InboundMessage:
-    message.state = State.ANSWERED
-    message.outcome = answer.outcome
+def _note(
+    message: InboundMessage,
+    question: Question,
+    answer: syntaxes.Answer | None,
+    ruling: rules.Ruling | None,
+    now: datetime,
+) -> None:
+    """Write on the message what was understood and what became of it."""
+    message.state = State.ANSWERED if answer else State.REFUSED
+    message.outcome = answer.outcome if answer else Outcome.REFUSED
+    message.refusal = (ruling.refusal if ruling else answer.refusal if answer else None) or ""
+    message.repeats_id = ruling.repeats if ruling else None
     message.keyword = question.keyword or ""
     message.customer_code = question.customer or ""
-    if answer.period:
-        message.ky, message.month, message.year = answer.period.ky, answer.period.month, answer.period.year
+    period = (answer.period if answer else None) or question.period
+    if period:
+        message.ky, message.month, message.year = period.ky, period.month, period.year
     message.concluded_at = now
-    return message
-
-
-def _refused(message: InboundMessage, rule: Refusal, now: datetime) -> InboundMessage:
-    message.state = State.REFUSED
-    message.outcome = Outcome.REFUSED
-    message.refusal = rule
-    message.concluded_at = now
-    return message
 
 
 def _reply(message: InboundMessage, answer: syntaxes.Answer, now: datetime) -> OutboundMessage:
@@ -158,16 +164,22 @@ def _reply(message: InboundMessage, answer: syntaxes.Answer, now: datetime) -> O
     )
 
 
-CONCLUSION = ("state", "outcome", "refusal", "keyword", "customer_code", "ky", "month", "year", "concluded_at")
+CONCLUSION = (
+    "state", "outcome", "refusal", "repeats", "keyword", "customer_code", "ky", "month", "year", "concluded_at",
+)  # fmt: skip
 
 
 def _update(messages: Sequence[InboundMessage]) -> None:
     """Write the conclusions: one statement for all rows, where bulk_update would nest a CASE for every column."""
     fields = [cast("Field[Any, Any]", InboundMessage._meta.get_field(name)) for name in CONCLUSION]
-    assignments = ", ".join(f"{field.name} = %s" for field in fields)
+    assignments = ", ".join(f"{field.column} = %s" for field in fields)
     statement = f"UPDATE sms_inboundmessage SET {assignments} WHERE id = %s AND state = %s"  # noqa: S608  (our names)
     rows = [
-        [*(field.get_db_prep_save(getattr(message, field.name), connection) for field in fields), message.pk, "WAITING"]
+        [
+            *(field.get_db_prep_save(getattr(message, field.attname), connection) for field in fields),
+            message.pk,
+            "WAITING",
+        ]
         for message in messages
     ]
     with connection.cursor() as cursor:

@@ -1,6 +1,7 @@
 """The messages: what customers sent (MO) and the one reply to each (MT). These tables are also the queues.
 
-A state is one upper-case word; MOVES lists every move that exists. Rows are kept: nothing here deletes.
+A state is one upper-case word; MOVES lists every move that exists. Rows are kept: nothing here deletes, and what is
+erased (sms/privacy.py) stays as a row that counts, without number or text.
 """
 
 import uuid
@@ -29,6 +30,12 @@ class Refusal(models.TextChoices):
 
     BINARY = "BINARY", _("binary data, no text")
     UNANSWERABLE_SENDER = "UNANSWERABLE_SENDER", _("the sender is no phone number")
+    BLOCKED = "BLOCKED", _("the sender is blocked")
+    RESENT = "RESENT", _("repeats a message that was not yet answered")
+    ECHO = "ECHO", _("sends our own words back")
+    TOO_MANY = "TOO_MANY", _("too many messages in an hour")
+    TOO_MANY_CODES = "TOO_MANY_CODES", _("too many customers' codes in a day")
+    NOT_REGISTERED = "NOT_REGISTERED", _("the phone is not registered on the account")
 
 
 class InboundMessage(models.Model):
@@ -69,7 +76,11 @@ class InboundMessage(models.Model):
     year = models.PositiveSmallIntegerField(_("year"), null=True, blank=True)
     outcome = models.CharField(_("outcome"), max_length=16, choices=Outcome, blank=True)
     refusal = CodeField(_("refused because"), max_length=32, choices=Refusal, blank=True)
+    repeats = models.ForeignKey(
+        "self", models.PROTECT, verbose_name=_("repeats"), null=True, blank=True, db_index=False, related_name="+"
+    )
     concluded_at = models.DateTimeField(_("answered or refused at"), null=True, blank=True)
+    erased_at = models.DateTimeField(_("personal data erased at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("message received")
@@ -82,6 +93,8 @@ class InboundMessage(models.Model):
             models.Index(fields=("sender", "received_at"), name="inbound_by_sender"),
             models.Index(fields=("customer_code", "received_at"), name="inbound_by_customer"),
             models.Index(fields=("received_at",), name="inbound_by_time"),
+            # privacy.forget_old: the oldest that still hold personal data, without passing all that don't.
+            models.Index(fields=("received_at",), name="inbound_unerased", condition=Q(erased_at__isnull=True)),
         )
         constraints = (
             models.UniqueConstraint(fields=("carrier", "message_id"), name="one_row_per_carrier_and_message_id"),
@@ -90,9 +103,19 @@ class InboundMessage(models.Model):
                 | (Q(state__in=("ANSWERED", "REFUSED"), concluded_at__isnull=False) & ~Q(outcome="")),
                 name="inbound_concluded_with_outcome_and_time",
             ),
+            # A refusal always has its reason. Some are told to the sender, once, and are ANSWERED then.
             models.CheckConstraint(
-                condition=Q(state="REFUSED", outcome="refused") & ~Q(refusal="") | ~Q(state="REFUSED") & Q(refusal=""),
+                condition=Q(outcome="refused") & ~Q(refusal="") | ~Q(outcome="refused") & Q(refusal=""),
                 name="refusal_has_its_reason",
+            ),
+            models.CheckConstraint(condition=~Q(state="REFUSED") | Q(outcome="refused"), name="refused_is_a_refusal"),
+            models.CheckConstraint(
+                condition=Q(refusal="RESENT", repeats__isnull=False) | ~Q(refusal="RESENT") & Q(repeats__isnull=True),
+                name="resent_names_what_it_repeats",
+            ),
+            models.CheckConstraint(
+                condition=Q(erased_at__isnull=True) | Q(sender="", text="", customer_code="", payload=b""),
+                name="erased_holds_nobodys_data",
             ),
         )
 
@@ -163,7 +186,7 @@ class OutboundMessage(models.Model):
         ordering = ("-id",)
         indexes = (
             # outbox.deliver_waiting: the queue, oldest first.
-            models.Index(fields=("send_after", "id"), name="outbound_waiting", condition=Q(state="WAITING")),
+            models.Index(fields=("carrier", "send_after", "id"), name="outbound_waiting", condition=Q(state="WAITING")),
             # outbox.release_stuck: claims that nobody finished.
             models.Index(fields=("claimed_at",), name="outbound_sending", condition=Q(state="SENDING")),
             # outbox.record_report by the carrier's own id.
@@ -187,6 +210,140 @@ class OutboundMessage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reference}"
+
+
+class Move(models.Model):
+    """One move of a message from one state to another: when, and what caused it."""
+
+    inbound = models.ForeignKey(
+        InboundMessage, models.PROTECT, verbose_name=_("message received"), related_name="moves", null=True, blank=True
+    )
+    outbound = models.ForeignKey(
+        OutboundMessage, models.PROTECT, verbose_name=_("reply"), related_name="moves", null=True, blank=True
+    )
+    before = models.CharField(_("from"), max_length=10)
+    after = models.CharField(_("to"), max_length=10)
+    at = models.DateTimeField(_("at"))
+    cause = models.CharField(_("cause"), max_length=200)
+
+    class Meta:
+        verbose_name = _("move")
+        verbose_name_plural = _("moves")
+        ordering = ("pk",)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(inbound__isnull=True, outbound__isnull=False)
+                | Q(inbound__isnull=False, outbound__isnull=True),
+                name="move_is_of_one_message",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.before} → {self.after}"
+
+
+class BlockedSender(models.Model):
+    """A phone that gets no replies, until a time or for good."""
+
+    sender = CodeField(_("sender"), max_length=32, unique=True)
+    reason = models.CharField(_("reason"), max_length=200)
+    until = models.DateTimeField(_("until"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("blocked sender")
+        verbose_name_plural = _("blocked senders")
+
+    def __str__(self) -> str:
+        return f"{self.sender}"
+
+
+class CarrierState(models.Model):
+    """What all processes have to know of a carrier: how fast we may send, and whether it is out of order."""
+
+    carrier = CodeField(_("carrier"), max_length=32, primary_key=True)
+    tokens = models.FloatField(_("messages that may be sent at once"), default=0)
+    refilled_at = models.DateTimeField(_("refilled at"))
+    failures = models.PositiveIntegerField(_("failures in a row"), default=0)
+    closed_until = models.DateTimeField(_("not used until"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("carrier's state")
+        verbose_name_plural = _("carriers' states")
+
+    def __str__(self) -> str:
+        return f"{self.carrier}"
+
+
+class AuditRun(models.Model):
+    """What the daily audit found of one day, as of its last run; the numbers and the exceptions are in the summary."""
+
+    day = models.DateField(_("day"), unique=True)
+    ran_at = models.DateTimeField(_("audited at"))
+    balanced = models.BooleanField(_("the books balance"))
+    exceptions = models.PositiveIntegerField(_("exceptions"))
+    summary = models.JSONField(_("summary"))
+
+    class Meta:
+        verbose_name = _("audit")
+        verbose_name_plural = _("audits")
+        ordering = ("-day",)
+
+    def __str__(self) -> str:
+        return f"{self.day}"
+
+
+class ReconciliationRun(models.Model):
+    """What came of comparing a carrier's statement with our log; the differences are kept to be sent back."""
+
+    carrier = CodeField(_("carrier"), max_length=32)
+    month = models.DateField(_("month"))
+    file_name = models.CharField(_("file"), max_length=200)
+    by = models.CharField(_("by"), max_length=150)
+    at = models.DateTimeField(_("at"), auto_now_add=True)
+    within_tolerance = models.BooleanField(_("within the tolerance"))
+    percent = models.FloatField(_("difference in per cent"))
+    summary = models.JSONField(_("summary"))
+    differences = models.BinaryField(_("differences, as gzip of CSV"))
+
+    class Meta:
+        verbose_name = _("reconciliation")
+        verbose_name_plural = _("reconciliations")
+        ordering = ("-pk",)
+
+    def __str__(self) -> str:
+        return f"{self.carrier} {self.month:%m/%Y}"
+
+
+class PrivacyAction(models.Model):
+    """That personal data was exported or erased: whose by a keyed hash only, why, by whom, and how many messages."""
+
+    class Kind(models.TextChoices):
+        EXPORT = "EXPORT", _("exported on request")
+        ERASE = "ERASE", _("erased on request")
+        RETENTION = "RETENTION", _("erased by age")
+
+    kind = models.CharField(_("kind"), max_length=9, choices=Kind)
+    subject = CodeField(_("whose data, as a keyed hash"), max_length=64, blank=True, db_index=True)
+    reason = models.CharField(_("reason"), max_length=200)
+    by = models.CharField(_("by"), max_length=150)
+    at = models.DateTimeField(_("at"))
+    rows = models.PositiveIntegerField(_("messages"), default=0)
+
+    class Meta:
+        verbose_name = _("use of personal data")
+        verbose_name_plural = _("uses of personal data")
+        ordering = ("-pk",)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(kind="RETENTION", subject="") | ~Q(kind="RETENTION") & ~Q(subject=""),
+                name="request_names_its_subject",
+            ),
+            models.CheckConstraint(condition=~Q(reason="") & ~Q(by=""), name="privacy_action_has_reason_and_author"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
 
 
 def moves_to(model: type[InboundMessage] | type[OutboundMessage], state: str) -> list[str]:

@@ -20,19 +20,23 @@ from django.utils.translation import gettext_lazy as _
 from billing import queries as billing
 from evncare.periods import Period
 from outages import queries as outages
-from sms.models import Outcome
+from sms.models import Outcome, Refusal
 from sms.parser import Grammar, Problem, Question, Shape
 from sms.wording import day, fill, fit, moment, number
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The reply to one question. ``wording`` names the text it was made of; ``period`` is the one answered."""
+    """The reply to one question. ``wording`` names the text it was made of; ``period`` is the one answered.
+
+    ``refusal`` is the rule by which the question was not answered, where the reply says so.
+    """
 
     outcome: Outcome
     wording: str
     text: str
     period: Period | None = None
+    refusal: Refusal | None = None
 
     @property
     def charge(self) -> bool:
@@ -72,7 +76,7 @@ class Syntax:
     """One question customers can ask: its keyword, what it takes, its name in TC's list, how it is answered.
 
     ``answer`` gets every such question of a batch at once, so that it looks up once, and returns their answers
-    in order. TC has none: its answer is the catalogue itself.
+    in order. TC has none: its answer is the catalogue itself. ``private`` facts may be kept for registered phones.
     """
 
     keyword: str
@@ -80,6 +84,7 @@ class Syntax:
     shape: Shape
     label: str = ""
     answer: Callable[[Sequence[Asked]], list[Answer]] | None = None
+    private: bool = False
 
     @property
     def usage(self) -> str:
@@ -96,10 +101,11 @@ class Syntax:
         return " ".join(words)
 
 
-def answer(questions: Sequence[Question], at: datetime) -> list[Answer]:
+def answer(questions: Sequence[Question], at: datetime, senders: Sequence[str | None] | None = None) -> list[Answer]:
     """The answers to a batch of questions as of a moment, in their order.
 
-    Takes a fixed number of queries for each kind of question in the batch, whatever its size.
+    ``senders`` are the phones that ask, where known: with SMS_DISCLOSURE=registered, private facts are told only
+    to phones of the account. Takes a fixed number of queries for each kind of question, whatever the batch's size.
     """
     known = billing.accounts([q.customer for q in questions if q.customer and q.problem is None])
     answers: dict[int, Answer] = {}
@@ -112,6 +118,8 @@ def answer(questions: Sequence[Question], at: datetime) -> list[Answer]:
         elif question.customer not in known:
             text = fill("unknown_customer", customer=question.customer, hotline=settings.HOTLINE)
             answers[place] = Answer(Outcome.UNKNOWN_CUSTOMER, "unknown_customer", text, question.period)
+        elif senders and not may_be_told(question.keyword, known[question.customer], senders[place]):
+            answers[place] = notice(Refusal.NOT_REGISTERED, question)
         else:
             batches[question.keyword][place] = Asked(question, known[question.customer], at)
     for keyword, batch in batches.items():
@@ -119,6 +127,18 @@ def answer(questions: Sequence[Question], at: datetime) -> list[Answer]:
         assert answer_all, f"{keyword} takes a customer, so it looks something up"
         answers.update(zip(batch, answer_all(list(batch.values())), strict=True))
     return [answers[place] for place in range(len(questions))]
+
+
+def may_be_told(keyword: str, account: billing.Account, sender: str | None) -> bool:
+    """Whether this phone may hear this of the account; without a phone, whether anyone may."""
+    open_to_all = settings.SMS_DISCLOSURE == "all" or not SYNTAXES[keyword].private
+    return open_to_all or sender is None or sender in account.phones
+
+
+def notice(refusal: Refusal, question: Question | None = None) -> Answer:
+    """The reply that tells a sender why a message is not answered."""
+    text = fill(f"refused.{refusal}", customer=question.customer if question else "", hotline=settings.HOTLINE)
+    return Answer(Outcome.REFUSED, f"refused.{refusal}", text, question.period if question else None, refusal)
 
 
 def complain(question: Question, at: datetime) -> Answer:
@@ -348,6 +368,7 @@ SYNTAXES = {
             ACCOUNT_AND_PERIOD,
             "ChiSoTieuThu",
             PeriodQuestion(billing.readings, billing.read_periods, word_readings),
+            private=True,
         ),
         Syntax(
             "TD",
@@ -355,8 +376,9 @@ SYNTAXES = {
             ACCOUNT_AND_PERIOD,
             "TienDien",
             PeriodQuestion(billing.bills, billing.billed_periods, word_bill),
+            private=True,
         ),
-        Syntax("NTD", _("debt"), ACCOUNT, "NoTienDien", answer_debts),
+        Syntax("NTD", _("debt"), ACCOUNT, "NoTienDien", answer_debts, private=True),
         Syntax("LCD", _("supply interruptions"), ACCOUNT, "LichCatDien", answer_outages),
         Syntax("TC", _("list of syntaxes"), NOTHING),
     )

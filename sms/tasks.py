@@ -6,6 +6,8 @@ claims. Rings are coalesced: while one is on its way to a worker, the next would
 
 import logging
 import time
+from collections.abc import Iterator
+from datetime import timedelta
 from functools import cache
 
 from celery import Task, shared_task
@@ -14,19 +16,23 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 from redis import Redis, RedisError
 
-from sms import inbox, outbox
+from sms import audit, inbox, outbox, privacy
 
 logger = logging.getLogger(__name__)
 
 RING_LASTS_SECONDS = 5
 BROKER_PAUSE_SECONDS = 5
+DRAIN_SECONDS = 20
+BRAKE_SECONDS = 0.1
 _broker_away_until = 0.0
 
 
 @shared_task(name="sms.answer_waiting")
 def answer_waiting() -> None:
     _heard(answer_waiting)
-    while inbox.answer_waiting(now=timezone.now()):
+    for _ in _rounds(answer_waiting):
+        if not inbox.answer_waiting(now=timezone.now()):
+            return
         _ring(deliver_waiting)
 
 
@@ -34,8 +40,37 @@ def answer_waiting() -> None:
 def deliver_waiting() -> None:
     _heard(deliver_waiting)
     outbox.settle_stuck(now=timezone.now())
-    while outbox.deliver_waiting(now=timezone.now()):
-        pass
+    for _ in _rounds(deliver_waiting):
+        delivery = outbox.deliver_waiting(now=timezone.now())
+        if not delivery.taken:
+            if not delivery.braked:
+                return
+            time.sleep(BRAKE_SECONDS)
+
+
+@shared_task(name="sms.forget_old")
+def forget_old() -> None:
+    _heard(forget_old)
+    for _ in _rounds(forget_old):
+        if not privacy.forget_old(now=timezone.now()):
+            return
+
+
+@shared_task(name="sms.audit_yesterday")
+def audit_yesterday() -> None:
+    now = timezone.now()
+    run = audit.audit_day(timezone.localdate(now) - timedelta(days=1), now=now)
+    if not run.balanced or run.exceptions:
+        books = "balance" if run.balanced else "do NOT balance"
+        logger.error("audit of %s: the books %s, %s exceptions", run.day, books, run.exceptions)
+
+
+def _rounds(task: Task) -> Iterator[None]:
+    """Rounds of a drain. A long one hands over to another ring, so that a worker told to stop can."""
+    end = time.monotonic() + DRAIN_SECONDS
+    while time.monotonic() < end:
+        yield
+    _ring(task)
 
 
 def ring_answering() -> None:

@@ -89,6 +89,18 @@ WORDINGS = {
         "EVNCPC: can ky, thang, nam hop le sau ma khach hang. Quy khach vui long soan: {command} gui {short_code}. "
         "Chi tiet goi {hotline}."
     ),
+    "refused.TOO_MANY": (
+        "EVNCPC: so dien thoai nay da gui qua nhieu tin nhan trong mot gio. Quy khach vui long thu lai sau mot gio "
+        "hoac goi {hotline}."
+    ),
+    "refused.TOO_MANY_CODES": (
+        "EVNCPC: so dien thoai nay da tra cuu qua nhieu ma khach hang trong ngay. Quy khach vui long thu lai ngay mai "
+        "hoac goi {hotline}."
+    ),
+    "refused.NOT_REGISTERED": (
+        "EVNCPC: so dien thoai nay chua dang ky voi ma khach hang {customer}. Quy khach vui long goi {hotline} de "
+        "dang ky hoac tra cuu."
+    ),
 }
 
 Item = TypeVar("Item")

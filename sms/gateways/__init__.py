@@ -47,6 +47,14 @@ def get(name: str) -> Gateway:
     return gateway
 
 
+def takes_each_once(name: str) -> bool:
+    """Whether a reply may be handed to the carrier again when nobody knows if it took it."""
+    try:
+        return get(name).takes_each_once
+    except (UnknownCarrier, ImproperlyConfigured):
+        return False
+
+
 def build(name: str, entry: Mapping[str, Any]) -> Gateway:
     """A new gateway from an entry of SMS_CARRIERS. Raises UnknownBackend or WrongOptions."""
     backend, options = entry.get("BACKEND"), entry.get("OPTIONS", {})

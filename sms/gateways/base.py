@@ -153,6 +153,8 @@ class Gateway(ABC):
     # Whether callers prove who they are by a secret, and whether an address to send to is known: for the checks.
     has_secret = False
     can_send = True
+    # Whether the carrier takes each of our references once, so that asking again makes no second message.
+    takes_each_once = False
 
     def __init__(self, name: str, *, networks: Sequence[str] = ()) -> None:
         if isinstance(networks, str):

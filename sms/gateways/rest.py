@@ -93,7 +93,8 @@ REPORT_FORM = ReportForm()
 
 class RestGateway(Gateway):
     """Options: ``token`` (bearer) and ``secret`` (HMAC), of which either proves the caller; ``networks``; ``url`` to
-    which replies are posted with the bearer ``send_token``, waiting ``timeout`` seconds for each answer."""
+    which replies are posted with the bearer ``send_token``, waiting ``timeout`` seconds for each answer;
+    ``takes_each_once`` if the carrier takes a reference that it has had for a repeat."""
 
     def __init__(
         self,
@@ -105,8 +106,10 @@ class RestGateway(Gateway):
         url: str = "",
         send_token: str = "",
         timeout: float = 10,
+        takes_each_once: bool = False,
     ) -> None:
         super().__init__(name, networks=networks)
+        self.takes_each_once = takes_each_once
         self._token = token
         self._secret = secret
         self.has_secret = bool(token or secret)

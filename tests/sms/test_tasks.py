@@ -40,8 +40,8 @@ def test_a_ring_during_the_drain_is_news_again(broker):
 
 @pytest.mark.django_db
 def test_a_drain_answers_everything_and_rings_for_delivery(broker):
-    for _ in range(205):
-        factories.inbound("TC")
+    for number in range(205):
+        factories.inbound("TC", sender=f"849051{number:05}")
     tasks.answer_waiting()
     assert InboundMessage.objects.filter(state="ANSWERED").count() == 205
     assert broker.llen(QUEUE) == 1

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from evncare import phones
-from sms import gsm7, inbox, syntaxes
+from sms import gsm7, inbox, rules, syntaxes
 from sms.models import Outcome
 from sms.parser import Question, parse
 
@@ -53,8 +53,10 @@ class Command(BaseCommand):
 def preview(texts: list[str], sender: str | None, at: datetime) -> Iterator[dict[str, Any]]:
     """What would become of each text, as the documented object."""
     questions = [parse(text, syntaxes.grammar()) for text in texts]
-    refused = sender is not None and inbox.refusal(sender) is not None
-    for text, question, answer in zip(texts, questions, syntaxes.answer(questions, at), strict=True):
+    refused = sender is not None and rules.refusal_of(sender) is not None
+    for text, question, answer in zip(
+        texts, questions, syntaxes.answer(questions, at, [sender] * len(questions)), strict=True
+    ):
         yield describe(text, question, None if refused else answer)
 
 
