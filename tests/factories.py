@@ -1,5 +1,6 @@
 """Plain factories: each makes one valid row, with the published example's values unless told otherwise."""
 
+import gzip
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import count
@@ -8,8 +9,15 @@ from zoneinfo import ZoneInfo
 
 from billing.models import Customer, Debt, Invoice, MeterReading, ReadingSchedule
 from outages.models import Outage
-from sms import gsm7
-from sms.models import InboundMessage, OutboundMessage
+from sms import audit, gsm7, reconciliation
+from sms.models import (
+    BlockedSender,
+    CarrierState,
+    InboundMessage,
+    OutboundMessage,
+    PrivacyAction,
+    ReconciliationRun,
+)
 
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 CODE = "PP05000974006"
@@ -128,3 +136,23 @@ def everything_published() -> None:
     invoice()
     debt()
     outage()
+
+
+def a_row_of_every_page() -> None:
+    """Something to see on every page of the admin."""
+    everything_published()
+    reply()
+    BlockedSender.objects.create(sender="84905999999", reason="a machine")
+    CarrierState.objects.create(carrier="memory", refilled_at=NOW)
+    audit.audit_day(NOW.date(), now=NOW)
+    ReconciliationRun.objects.create(
+        carrier="memory",
+        month=NOW.date(),
+        within_tolerance=True,
+        percent=0.0,
+        summary=reconciliation.Reconciliation(
+            "memory", NOW.date(), dict.fromkeys(reconciliation.KINDS, reconciliation.Part()), {}, 1.0
+        ).as_json(),
+        differences=gzip.compress(b""),
+    )
+    PrivacyAction.objects.create(kind="RETENTION", reason="730 days", by="admin", at=NOW)

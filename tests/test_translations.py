@@ -105,8 +105,7 @@ def admin_pages():
 
 @pytest.mark.django_db
 def test_no_page_of_the_admin_shows_english(admin_client, admin_user, catalogue):
-    factories.everything_published()
-    factories.reply()
+    factories.a_row_of_every_page()
     Group.objects.create(name="Tổng đài")
     english = {entry.msgid.lower() for entry in catalogue if entry.msgid.lower() != entry.msgstr.lower()}
     english -= {group.name for group in Group.objects.all()}  # names in the data, as the roles'

@@ -30,23 +30,29 @@ CUSTOMERS = ("billing.customer",)
 ACCOUNTS = ("billing.readingschedule", "billing.meterreading", "billing.invoice", "billing.debt")
 OUTAGES = ("outages.outage",)
 MESSAGES = ("sms.inboundmessage", "sms.outboundmessage")
+BLOCKS = ("sms.blockedsender",)
+CONTROL = ("sms.carrierstate", "sms.auditrun", "sms.reconciliationrun")
+PRIVACY = ("sms.privacyaction",)
 STAFF = ("auth.user", "auth.group")
 
-DESK = of("view", *CUSTOMERS, *ACCOUNTS, *OUTAGES, *MESSAGES)
+DESK = of("view", *CUSTOMERS, *ACCOUNTS, *OUTAGES, *MESSAGES, *BLOCKS)
 
 # Nobody deletes: what left the billing system is history. Nobody writes messages: they are what carriers delivered.
 ROLES = {
     "agent": Role(_("call-centre agent"), DESK),
-    "supervisor": Role(_("shift supervisor"), DESK | of("view", *STAFF)),
+    "supervisor": Role(_("shift supervisor"),
+        DESK | of("view", *STAFF, *CONTROL) | of("add change", *BLOCKS) | of("add", "sms.reconciliationrun"),
+    ),
     "billing": Role(
         _("billing staff"),
         of("view", *CUSTOMERS, *ACCOUNTS, *OUTAGES) | of("add change", *CUSTOMERS, *ACCOUNTS, *OUTAGES),
     ),
-    "auditor": Role(_("auditor"), DESK | of("view", *STAFF, "admin.logentry")),
+    "auditor": Role(_("auditor"), DESK | of("view", *STAFF, *CONTROL, *PRIVACY, "admin.logentry")),
     "administrator": Role(
         _("administrator"),
         DESK | of("add change", *CUSTOMERS, *ACCOUNTS, *OUTAGES) | of("view add change delete", *STAFF)
-        | of("view", "admin.logentry"),
+        | of("view", "admin.logentry", *CONTROL, *PRIVACY) | of("add change", *BLOCKS)
+        | of("add", "sms.reconciliationrun"),
     ),
 }  # fmt: skip
 

@@ -1,16 +1,19 @@
+from datetime import timedelta
+
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group, User
 from django.urls import reverse
+from django.utils import timezone
 
+from sms import audit
 from tests import factories
 
 
 @pytest.fixture
 def rows(db, admin_user):
     """A row of every model that has pages in the admin."""
-    factories.everything_published()
-    factories.reply()
+    factories.a_row_of_every_page()
     Group.objects.create(name="agents")
     return {model: model._default_manager.latest("pk") for model in admin.site._registry}
 
@@ -34,3 +37,15 @@ def test_pages_are_vietnamese_whatever_the_browser_prefers_until_somebody_choose
     assert 'lang="vi"' in client.get("/admin/", **english).content.decode()
     client.post("/language/", {"language": "en", "next": "/admin/"})
     assert 'lang="en' in client.get("/admin/").content.decode()
+
+
+@pytest.mark.django_db
+def test_the_start_page_complains_of_an_audit_that_found_something(client):
+    client.force_login(User.objects.create_superuser("admin"))
+    assert "messagelist" not in client.get("/admin/").content.decode()
+    factories.inbound(state="SET_ASIDE", attempts=3, received_at=timezone.now() - timedelta(days=1))
+    run = audit.audit_day(timezone.localdate() - timedelta(days=1), now=timezone.now())
+    address = reverse("admin:sms_auditrun_change", args=[run.pk])
+    assert address in client.get("/admin/").content.decode()
+    client.force_login(User.objects.create_user("agent", is_staff=True))
+    assert address not in client.get("/admin/").content.decode()

@@ -1,11 +1,13 @@
 from datetime import datetime, timedelta
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils import timezone, translation
 
-from sms.admin import life
-from sms.models import InboundMessage, OutboundMessage
+from sms import audit, moves
+from sms.admin.life import life
+from sms.models import BlockedSender, InboundMessage, OutboundMessage, ReconciliationRun
 from tests import factories
 from tests.factories import CODE, NOW
 
@@ -125,35 +127,30 @@ def at(seconds: int) -> datetime:
 
 def test_the_life_of_a_delivered_message_is_told_step_by_step(admin_client):
     message = factories.inbound(**ANSWERED | {"concluded_at": at(1)})
-    factories.reply(message, state="DELIVERED", created_at=at(1), claimed_at=at(2), sent_at=at(3), reported_at=at(9))
+    factories.reply(message, created_at=at(1))
+    reply = OutboundMessage.objects.all()
+    moves.move(reply, "SENDING", at=at(2), cause="claimed", claimed_at=at(2))
+    moves.move(reply, "SENT", at=at(3), cause="memory took it", sent_at=at(3))
+    moves.move(reply, "DELIVERED", at=at(9), cause="reported delivered", reported_at=at(9))
 
     assert steps(message) == [
         ("received from memory", at(0)),
         ("understood", at(1)),
         ("reply worded", at(1)),
-        ("handed over to memory", at(3)),
+        ("being sent", at(2)),
+        ("accepted by the carrier", at(3)),
         ("delivered", at(9)),
     ]
     page = admin_client.get(reverse("admin:sms_inboundmessage_change", args=[message.pk])).content.decode()
     assert "05/10/2016 08:00:09" in page
+    assert "memory took it" in page
 
 
-@pytest.mark.parametrize(
-    ("fields", "last"),
-    [
-        ({"state": "WAITING"}, ("waiting to be sent", None)),
-        ({"state": "SENDING", "claimed_at": at(2)}, ("being sent", at(2))),
-        ({"state": "SENT", "claimed_at": at(2), "sent_at": at(3)}, ("handed over to memory", at(3))),
-        ({"state": "FAILED", "claimed_at": at(2), "failure": "400"}, ("failed", at(2))),
-        ({"state": "EXPIRED", "sent_at": at(3), "reported_at": at(9)}, ("expired", at(9))),
-        ({"state": "UNKNOWN", "claimed_at": at(2)}, ("may have been sent", at(2))),
-    ],
-)
-def test_the_last_step_tells_where_a_reply_is(fields, last):
+def test_a_waiting_reply_ends_with_what_it_waits_for():
     message = factories.inbound(**ANSWERED)
-    factories.reply(message, **fields)
+    factories.reply(message, failure="503")
 
-    assert steps(message)[-1] == last
+    assert steps(message)[-1] == ("waiting to be sent", None)
 
 
 def test_a_refusal_or_failure_is_told_with_its_reason(admin_client):
@@ -186,3 +183,44 @@ def test_a_page_takes_the_same_few_queries_however_many_rows_it_shows(admin_clie
             with django_assert_max_num_queries(12):  # session, user, count, page; each carrier twice; three ids
                 listed(admin_client, address, **query)
     assert OutboundMessage.objects.count() == 30
+
+
+def test_a_statement_is_compared_as_it_is_uploaded(admin_client, settings):
+    settings.SMS_CARRIERS = {"memory": {"BACKEND": "memory"}}
+    message = factories.inbound(**ANSWERED, message_id="A1")
+    factories.reply(message, state="SENT", sent_at=NOW)
+    statement = SimpleUploadedFile("october.csv", b"message_id,amount\nA1,1000\nA2,1000\n")
+    form = {"carrier": "memory", "month": "2016-10", "statement": statement}
+
+    page = admin_client.post(reverse("admin:sms_reconciliationrun_add"), form, follow=True)
+
+    run = ReconciliationRun.objects.get()
+    assert page.redirect_chain == [(reverse("admin:sms_reconciliationrun_change", args=[run.pk]), 302)]
+    assert (run.carrier, run.file_name, run.by, run.within_tolerance) == ("memory", "october.csv", "admin", False)
+    assert (run.summary["matched"]["messages"], run.summary["missing_here"]["messages"]) == (1, 1)
+    differences = admin_client.get(reverse("admin:sms_reconciliationrun_differences", args=[run.pk]))
+    assert "A2" in differences.content.decode()
+
+
+def test_a_statement_that_cannot_be_used_says_why(admin_client, settings):
+    settings.SMS_CARRIERS = {"memory": {"BACKEND": "memory"}}
+    form = {"carrier": "memory", "month": "2016-10", "statement": SimpleUploadedFile("x.csv", b"colour\nred\n")}
+
+    page = admin_client.post(reverse("admin:sms_reconciliationrun_add"), form)
+
+    assert page.context["adminform"].form.errors["statement"]
+    assert not ReconciliationRun.objects.exists()
+
+
+def test_an_audit_names_its_exceptions_with_links(admin_client):
+    failed = factories.inbound(state="SET_ASIDE", attempts=3)
+    run = audit.audit_day(NOW.date(), now=NOW)
+
+    page = admin_client.get(reverse("admin:sms_auditrun_change", args=[run.pk])).content.decode()
+
+    assert reverse("admin:sms_inboundmessage_change", args=[failed.pk]) in page
+
+
+def test_a_blocked_number_is_kept_in_the_form_of_senders(admin_client):
+    admin_client.post(reverse("admin:sms_blockedsender_add"), {"sender": "0905 123 456", "reason": "máy"})
+    assert BlockedSender.objects.get().sender == "84905123456"

@@ -1,7 +1,6 @@
 """The message log: what customers sent, what they were answered and what became of it. Nobody writes here."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -19,6 +18,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from evncare.admin import RecordAdmin, begins, tag, typed_code, typed_phone
+from sms.admin.life import life, reply_to, understood
 from sms.models import InboundMessage, OutboundMessage
 from sms.syntaxes import SYNTAXES
 
@@ -134,19 +134,6 @@ def _with_id(term: str) -> set[int]:
 SEARCH_HELP = _("Phone number, customer code, message id, reply's reference, or part of the text.")
 
 
-# Columns
-
-
-def understood(message: InboundMessage) -> str:
-    """The question as we understood it: LGD PP05000974006 1/10/2016."""
-    return " ".join(filter(None, (message.keyword, message.customer_code, understood_period(message))))
-
-
-def understood_period(message: InboundMessage) -> str:
-    """1/10/2016, or 10/2016 where no kỳ was named."""
-    return "/".join(str(part) for part in (message.ky, message.month, message.year) if part)
-
-
 @admin.register(InboundMessage)
 class InboundMessageAdmin(RecordAdmin):
     list_display = (
@@ -258,98 +245,3 @@ class OutboundMessageAdmin(RecordAdmin):
         address = reverse("admin:sms_inboundmessage_change", args=[reply.inbound_id])
         text = Truncator(reply.inbound.text).chars(60) or reply.inbound.message_id
         return format_html('<a href="{}">{}</a>', address, text)
-
-
-def reply_to(message: InboundMessage) -> OutboundMessage | None:
-    return getattr(message, "reply", None)
-
-
-# The life of a message
-
-
-@dataclass(frozen=True)
-class Step:
-    """One thing that happened to a message, or is still to happen when ``at`` is None."""
-
-    title: str
-    at: datetime | None = None
-    text: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
-    failure: str = ""
-
-
-def life(message: InboundMessage) -> list[Step]:
-    """What happened to a message and its reply, in order, with times and reasons."""
-    steps = [
-        Step(
-            gettext("received from %(carrier)s") % {"carrier": message.carrier},
-            message.received_at,
-            message.text,
-            {
-                gettext("carrier's id"): message.message_id,
-                gettext("network operator"): message.operator,
-                gettext("sent at"): message.sent_at,
-                gettext("short code"): message.short_code,
-                gettext("binary"): gettext("yes") if message.is_binary else "",
-            },
-        ),
-        _conclusion(message),
-    ]
-    if reply := reply_to(message):
-        steps += [_worded(reply), *_sending(reply)]
-    return steps
-
-
-def _conclusion(message: InboundMessage) -> Step:
-    if message.state == InboundMessage.State.REFUSED:
-        return Step(
-            gettext("refused by rule, no reply"),
-            message.concluded_at,
-            facts={gettext("refused because"): message.get_refusal_display()},
-        )
-    if message.state != InboundMessage.State.ANSWERED:
-        return Step(
-            message.get_state_display(),
-            facts={gettext("failed attempts"): message.attempts},
-            failure=message.failure,
-        )
-    syntax = SYNTAXES.get(message.keyword)
-    return Step(
-        gettext("understood") if syntax else gettext("not understood"),
-        message.concluded_at,
-        facts={
-            gettext("question"): f"{syntax.keyword} – {syntax.title}" if syntax else "",
-            gettext("customer code"): message.customer_code,
-            gettext("kỳ/month/year"): understood_period(message),
-            gettext("outcome"): message.get_outcome_display(),
-        },
-    )
-
-
-def _worded(reply: OutboundMessage) -> Step:
-    return Step(
-        gettext("reply worded"),
-        reply.created_at,
-        reply.text,
-        {
-            gettext("wording"): reply.wording,
-            gettext("encoding"): reply.encoding,
-            gettext("segments"): reply.segments,
-            gettext("charged"): gettext("yes") if reply.charge else gettext("no"),
-        },
-    )
-
-
-def _sending(reply: OutboundMessage) -> Iterator[Step]:
-    attempts = {gettext("attempts"): reply.attempts, gettext("reference"): reply.reference}
-    if reply.state == OutboundMessage.State.WAITING:
-        facts = {gettext("not to be sent before"): reply.send_after, **attempts}
-        yield Step(reply.get_state_display(), facts=facts, failure=reply.failure)
-        return
-    if reply.sent_at:
-        facts = attempts | {gettext("carrier's id"): reply.carrier_message_id}
-        yield Step(gettext("handed over to %(carrier)s") % {"carrier": reply.carrier}, reply.sent_at, facts=facts)
-    if reply.state != OutboundMessage.State.SENT:
-        at = reply.reported_at or reply.claimed_at
-        facts = {} if reply.sent_at else attempts
-        yield Step(reply.get_state_display(), at, facts=facts, failure=reply.failure)
