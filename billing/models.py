@@ -17,6 +17,7 @@ from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
 
 from evncare.fields import CodeField
+from evncare.imports.tables import Imported
 from evncare.periods import Period
 from evncare.text import fold
 
@@ -24,7 +25,7 @@ CUSTOMER_CODE_LENGTH = 13
 SEARCH_TEXT_LENGTH = 510
 
 
-class Customer(models.Model):
+class Customer(Imported):
     """One account, named by its MaKH; the billing system's own code is the key, so loads need no translation."""
 
     code = CodeField(_("customer code"), max_length=CUSTOMER_CODE_LENGTH, primary_key=True)
@@ -90,7 +91,7 @@ def in_period(name: str) -> models.CheckConstraint:
     )
 
 
-class ReadingSchedule(InPeriod):
+class ReadingSchedule(Imported, InPeriod):
     """The day on which a unit reads the meters of a book in a period."""
 
     unit = CodeField(_("management unit"), max_length=6)
@@ -112,7 +113,7 @@ class ReadingSchedule(InPeriod):
         return f"{self.unit} {self.book} {self.ky}/{self.month}/{self.year}"
 
 
-class MeterReading(InPeriod):
+class MeterReading(Imported, InPeriod):
     """One register of one meter in one period. Consumption is as the billing system states it.
 
     Registers (BCS): KT single-rate; BT, CD, TD the three times of use; VC reactive; SG the sum register.
@@ -146,7 +147,7 @@ class MeterReading(InPeriod):
         return f"{self.customer_id} {self.meter} {self.register} {self.ky}/{self.month}/{self.year}"
 
 
-class Invoice(InPeriod):
+class Invoice(Imported, InPeriod):
     """A bill, or an adjustment of one. An adjustment names its bill and carries its own period."""
 
     class Kind(models.TextChoices):
@@ -204,7 +205,7 @@ class Invoice(InPeriod):
         return f"{self.bill_id} {self.customer_id} {self.ky}/{self.month}/{self.year}"
 
 
-class Debt(InPeriod):
+class Debt(Imported, InPeriod):
     """What is, or was, owed on one bill. Settled when a later snapshot of the unit no longer lists it."""
 
     bill_id = CodeField(_("bill number"), max_length=20, primary_key=True)  # older bills need not be loaded

@@ -9,9 +9,10 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from evncare.fields import CodeField
+from evncare.imports.tables import Imported
 
 
-class Outage(models.Model):
+class Outage(Imported):
     class Kind(models.TextChoices):
         PLANNED = "KH", _("planned")
         SUDDEN = "DX", _("sudden")

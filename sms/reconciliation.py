@@ -25,6 +25,7 @@ from django.utils.translation import gettext_lazy as _
 from evncare.imports import files
 from evncare.imports.columns import guarded
 from evncare.imports.errors import FileRefused
+from evncare.imports.rows import Row
 from evncare.text import fold
 from sms.models import InboundMessage
 
@@ -212,7 +213,7 @@ def _lines(table: files.Table) -> Iterator[Line]:
         yield line, ids[0], ids[1], ids[2], segments, vnd, problem
 
 
-def _header(table: files.Table) -> tuple[dict[str, int], Iterable[files.Row]]:
+def _header(table: files.Table) -> tuple[dict[str, int], Iterable[Row]]:
     """Where each column stands, and the rows below; a statement may have some lines of title above its header."""
     rows = iter(table.rows)
     for cells in chain([table.header], (cells for _line, cells in islice(rows, HEADER_WITHIN_ROWS))):

@@ -11,25 +11,30 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from time import monotonic
 from typing import Any
 
-from django.db import DatabaseError, models, transaction
+from django.db import DatabaseError, models
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from evncare.imports import files
 from evncare.imports.columns import guarded
-from evncare.imports.declarations import Export
+from evncare.imports.declarations import Export, Snapshot
 from evncare.imports.errors import FileRefused
 from evncare.imports.merge import Merge
 from evncare.imports.rows import REPORT_COLUMNS, Layout, Reader, Reject, recognise
-from evncare.imports.staging import Stage, exclusively, rejected_lines, rejects_in_order
+from evncare.imports.staging import Stage, judging, rejected_lines, rejects_in_order
+from evncare.imports.undoing import Undone, UndoRefused, forget, undo
 
-CHUNK = 5000
+__all__ = ["Change", "Outcome", "UndoRefused", "Undone", "forget", "load", "undo"]
+
+
+BLOCKS_A_REPORT = 10
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,11 @@ class Change:
 
 @dataclass
 class Outcome:
-    """What a load did, or in a dry run would do. rows = new + changed + unchanged + rejected."""
+    """What a load did, or in a dry run would do. rows = new + changed + unchanged + rejected.
+
+    ``sums`` are those of the rows that are taken, by column. A snapshot covers the parts ``covered``, in which
+    ``open_before`` rows were open.
+    """
 
     kind: str
     rows: int = 0
@@ -53,6 +62,9 @@ class Outcome:
     removed: int = 0
     rejected: int = 0
     seconds: float = 0.0
+    sums: dict[str, int | Decimal] = field(default_factory=dict)
+    covered: list[str] = field(default_factory=list)
+    open_before: int = 0
     notes: list[str] = field(default_factory=list)
     # The first few of each, as many as were asked for.
     changes: list[Change] = field(default_factory=list)
@@ -77,12 +89,16 @@ def load(
     sample: int = 0,
     progress: Callable[[int], None] = lambda rows: None,
     now: datetime | None = None,
+    run: int | None = None,
+    within: Callable[[Outcome], None] | None = None,
 ) -> Outcome:
     """Load a file of this kind; raises FileRefused, and then nothing has changed.
 
     ``snapshot`` says whether what the file no longer lists is settled (by default if the export is a snapshot).
     ``rejects`` is where the rejected rows are written, in the file's own columns. ``progress`` is told the number of
-    rows read so far. ``now`` is the moment at which rows are settled.
+    rows read so far; the connection is free for its use, and no transaction is open. ``now`` is the moment at which
+    rows are settled. Whatever is written bears the number ``run``, by which `undo` can take it back. ``within`` is
+    called just before the commit, for what is to be true at the same instant; what it raises rolls all back.
     """
     started = monotonic()
     if snapshot and not export.snapshot:
@@ -98,10 +114,24 @@ def load(
             outcome.notes.append(_("Columns not used: %(names)s.") % {"names": ", ".join(layout.unknown)})
         try:
             with Stage(export) as stage:
-                _fill(stage, Reader(export, layout), table.rows, outcome, progress)
+                _fill(stage, Reader(export, layout), table.blocks, outcome, progress)
                 if settles and not outcome.rows:
                     raise FileRefused(_("The file has no rows: as a snapshot it would say that nothing is owed."))
-                _merge(Merge(export, layout), path, layout, outcome, dry_run, settles, rejects, sample, now)
+                merge = Merge(export, layout)
+                # The rejects file appears when the rows that it doesn't hold have been committed, and not before.
+                with (
+                    _replacing(rejects) if rejects else nullcontext() as file,
+                    judging(export.model, to_write=not dry_run),
+                ):
+                    _plan(merge, outcome, settles)
+                    if file:
+                        _write_rejects(file, path, layout)
+                    if sample:
+                        _take_samples(merge, path, outcome, sample)
+                    if not dry_run:
+                        _apply(merge, outcome, settles, now or timezone.now(), run)
+                    if within:
+                        within(outcome)
         except DatabaseError as error:
             raise FileRefused(_("The database doesn't take it: %(error)s") % {"error": error}) from error
     outcome.seconds = round(monotonic() - started, 3)
@@ -111,63 +141,51 @@ def load(
 def _fill(
     stage: Stage,
     reader: Reader,
-    rows: Iterator[files.Row],
+    blocks: Iterator[files.Block],
     outcome: Outcome,
     progress: Callable[[int], None],
 ) -> None:
     warnings: Counter[str] = Counter()
-    filled_rows = (row for row in rows if any(row[1]))
-    with stage.filling() as add:
-        while chunk := list(islice(filled_rows, CHUNK)):
-            read = reader.read(chunk)
-            add(read.good, read.rejects)
-            warnings += read.warnings
-            outcome.rows += len(chunk)
+    for number, block in enumerate(blocks, 1):
+        rows = [row for row in block if any(row[1])]
+        chunk = reader.read(rows)
+        warnings += chunk.warnings
+        outcome.rows += len(rows)
+        stage.add(chunk)
+        if number % BLOCKS_A_REPORT == 0:
+            stage.settle()
             progress(outcome.rows)
+    stage.complete()
+    progress(outcome.rows)
     outcome.notes += [
         _("In %(count)s rows %(warning)s.") % {"count": count, "warning": warning}
         for warning, count in warnings.items()
     ]
 
 
-def _merge(
-    merge: Merge,
-    path: Path,
-    layout: Layout,
-    outcome: Outcome,
-    dry_run: bool,
-    settles: Any,
-    rejects: Path | None,
-    sample: int,
-    now: datetime | None,
-) -> None:
-    export = merge.export
-    # The rejects file appears when the rows that it doesn't hold have been committed, and not before.
-    with _replacing(rejects) if rejects else nullcontext() as rejects_file, transaction.atomic():
-        if not dry_run:
-            exclusively(export.model)
-        merge.judge()
-        outcome.rejected = rejected_lines()
-        outcome.new, outcome.changed, outcome.unchanged = merge.compare()
-        if settles and merge.unreadable_keys():
+def _plan(merge: Merge, outcome: Outcome, settles: Snapshot | None) -> None:
+    merge.plan()
+    merge.judge()
+    outcome.rejected = rejected_lines()
+    outcome.sums = merge.sums()
+    outcome.new, outcome.changed, outcome.unchanged = merge.counts()
+    if settles:
+        outcome.covered = merge.covered(settles)
+        if merge.unreadable_keys():
             outcome.notes.append(
                 _("Nothing was settled: some rejected rows don't tell which ones they are. Mend them and load again.")
             )
-            settles = None
-        if settles:
-            outcome.removed = merge.vanished(settles)
-        if rejects_file:
-            _write_rejects(rejects_file, path, layout)
-        if sample:
-            _take_samples(merge, path, outcome, sample)
-        if dry_run:
-            return
-        if outcome.changed:
-            merge.update()
-        if outcome.new:
-            merge.insert()
-        if settles and outcome.removed:
-            merge.settle(settles, now or timezone.now())
+        else:
+            outcome.open_before, outcome.removed = merge.plan_settling(settles, outcome.covered)
+
+
+def _apply(merge: Merge, outcome: Outcome, settles: Snapshot | None, now: datetime, run: int | None) -> None:
+    if outcome.changed:
+        merge.update(run)
+    if outcome.new:
+        merge.insert(run, all_rows=outcome.new == outcome.taken)
+    if settles and outcome.removed:
+        merge.settle(settles, now, run)
 
 
 @contextmanager
@@ -216,8 +234,9 @@ def _take_samples(merge: Merge, path: Path, outcome: Outcome, limit: int) -> Non
 
     def by_name(cells: list[str]) -> dict[str, str]:
         return {
-            name: cells[place] if place is not None and place < len(cells) else ""
+            name: cells[place] if place < len(cells) else ""
             for name, place in zip(names, places, strict=True)
+            if place is not None
         }
 
     rejects = islice(rejects_in_order(limit), limit)

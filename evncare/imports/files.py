@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,10 +21,13 @@ from django.utils.translation import gettext as _
 
 from evncare.imports import xlsx
 from evncare.imports.errors import FileRefused
+from evncare.imports.rows import Row
 
-Row = tuple[int, list[str]]
+# Rows, each with the line that it begins on. They are handed on by the block, for a million calls take a second.
+Block = list[Row]
 
 BLOCK = 1 << 20
+BLOCK_ROWS = 1000
 LONGEST_LINE = 1 << 20
 # A gzip that unpacks to more than this, or to this many times its size, is no export.
 MOST_BYTES = 20 << 30
@@ -40,29 +43,34 @@ class Table:
     """A file's header and its rows, each with the line that it begins on (in a spreadsheet, its row)."""
 
     header: list[str]
-    rows: Iterator[Row]
+    blocks: Iterator[Block]
+
+    @property
+    def rows(self) -> Iterator[Row]:
+        return chain.from_iterable(self.blocks)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Table]:
     """The table in the file; raises FileRefused, also later while the rows are read."""
-    with path.open("rb") as file, closing(_rows(path, file)) as rows:
-        for _line, cells in rows:
-            if any(cell.strip() for cell in cells):
-                yield Table([cell.strip() for cell in cells], rows)
-                return
+    with path.open("rb") as file, closing(_blocks(path, file)) as blocks:
+        for block in blocks:
+            for place, (_line, cells) in enumerate(block):
+                if any(cell.strip() for cell in cells):
+                    yield Table([cell.strip() for cell in cells], chain([block[place + 1 :]], blocks))
+                    return
     raise FileRefused(_("The file is empty."))
 
 
-def _rows(path: Path, file: BinaryIO) -> Generator[Row, None, None]:
+def _blocks(path: Path, file: BinaryIO) -> Generator[Block, None, None]:
     start = file.read(4)
     file.seek(0)
     if start == xlsx.MAGIC:
-        yield from xlsx.rows(path)
+        yield from _in_blocks(xlsx.rows(path))
     elif start[:2] == b"\x1f\x8b":
         try:
             with gzip.open(file) as unpacked:
-                yield from _csv_rows(unpacked, path.stat().st_size)  # type: ignore[arg-type]
+                yield from _csv_blocks(unpacked, path.stat().st_size)  # type: ignore[arg-type]
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise FileRefused(_("The compressed file is damaged or was cut off: fetch it again.")) from error
     elif start == _OLD_OFFICE:
@@ -72,10 +80,15 @@ def _rows(path: Path, file: BinaryIO) -> Generator[Row, None, None]:
             _("This is a %(format)s file: CSV, XLSX or gzip is needed.") % {"format": _OTHER_ARCHIVES[start]}
         )
     else:
-        yield from _csv_rows(file, None)
+        yield from _csv_blocks(file, None)
 
 
-def _csv_rows(file: BinaryIO, packed_size: int | None) -> Generator[Row, None, None]:
+def _in_blocks(rows: Iterator[Row]) -> Iterator[Block]:
+    while block := list(islice(rows, BLOCK_ROWS)):
+        yield block
+
+
+def _csv_blocks(file: BinaryIO, packed_size: int | None) -> Generator[Block, None, None]:
     encoding = _encoding(file, packed_size)
     file.seek(0)
     text = io.TextIOWrapper(file, encoding, newline="")
@@ -85,7 +98,7 @@ def _csv_rows(file: BinaryIO, packed_size: int | None) -> Generator[Row, None, N
         text.detach()  # the file is closed by who opened it
 
 
-def _parsed(lines: Iterator[str], encoding: str) -> Iterator[Row]:
+def _parsed(lines: Iterator[str], encoding: str) -> Iterator[Block]:
     if encoding == "cp1258":  # it writes some accents as marks of their own
         lines = (unicodedata.normalize("NFC", line) for line in lines)
     blank: list[str] = []
@@ -102,10 +115,15 @@ def _parsed(lines: Iterator[str], encoding: str) -> Iterator[Row]:
         lines = chain(blank, [first], lines)
     reader = csv.reader(lines, delimiter=delimiter)
     line = skipped + 1
+    block: Block = []
     try:
         for cells in reader:
-            yield line, cells
+            block.append((line, cells))
             line = skipped + reader.line_num + 1
+            if len(block) == BLOCK_ROWS:
+                yield block
+                block = []
+        yield block
     except csv.Error as error:
         raise FileRefused(
             _("Line %(line)s can't be read; a quotation mark may be opened there and never closed. (%(error)s)")

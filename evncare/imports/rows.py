@@ -1,21 +1,23 @@
 """From a file's rows of text to rows of values: recognising the header, then reading chunk by chunk.
 
-A chunk is read column by column, for that is several times faster than row by row; only where a cell can't be read
-is the column gone through cell by cell.
+A chunk is read column by column, for that is many times faster than row by row: see `Column.reader`.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import compress
 from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
 
-from evncare.imports.columns import Column, ColumnError
+from evncare.imports.columns import Column
 from evncare.imports.declarations import Export, declared_exports
 from evncare.imports.errors import FileRefused
 from evncare.text import fold
+
+# A row of a file: the line that it begins on, its cells.
+Row = tuple[int, list[str]]
 
 LONGEST_VALUE = 200  # as much of a refused cell as is repeated in a report
 
@@ -95,11 +97,19 @@ def _kinds_with(header: Sequence[str]) -> list[str]:
 
 @dataclass
 class Chunk:
-    """What became of some rows: the good ones as (line, value of each of the export's fields...)."""
+    """What became of some rows: of the good ones their lines and, for each of the export's fields, all values.
 
-    good: list[tuple[Any, ...]]
+    A number may be there as the text that a database takes for it.
+    """
+
+    lines: Sequence[int]
+    columns: list[Sequence[Any]]
     rejects: list[Reject]
-    warnings: Counter[str] = field(default_factory=Counter)
+    warnings: Counter[str]
+
+
+# What is wrong with a row: which column, its cell, the reason.
+Problem = tuple[Column, str, str]
 
 
 class Reader:
@@ -108,49 +118,40 @@ class Reader:
     def __init__(self, export: Export, layout: Layout) -> None:
         self.export = export
         self.layout = layout
-        self._reads: list[Callable[[str], Any]] = [
-            lru_cache(8192)(column.read) if column.repeats else column.read for column in export.columns
-        ]
+        looked_at = {name for check in export.checks for name in check.fields}
+        looked_at |= {name for derived in export.derived for name in derived.fields}
+        self._readers = [column.reader(typed=column.field in looked_at) for column in export.columns]
 
-    def read(self, rows: Sequence[tuple[int, list[str]]]) -> Chunk:
+    def read(self, rows: Sequence[Row]) -> Chunk:
         """Read a chunk of rows, which are as wide as the header or get rejected."""
-        rejects = []
-        lines: list[int] = []
-        table: list[list[str]] = []
-        for line, cells in rows:
-            if reject := self._misshapen(line, cells):
-                rejects.append(reject)
-            else:
-                lines.append(line)
-                table.append(cells)
+        rejects: list[Reject] = []
+        if {len(cells) for _line, cells in rows} != {self.layout.width}:
+            misshapen = [self._misshapen(line, cells) for line, cells in rows]
+            rejects = [reject for reject in misshapen if reject]
+            rows = [row for row, reject in zip(rows, misshapen, strict=True) if reject is None]
+        lines = tuple(line for line, _cells in rows)
+        # Rows may go on with empty cells.
+        cells = list(zip(*(cells for _line, cells in rows), strict=False)) if rows else [()] * self.layout.width
 
-        values: dict[str, list[Any]] = {}
-        problems: dict[int, list[tuple[Column, str, str]]] = defaultdict(list)
-        for column, position, read in zip(self.export.columns, self.layout.positions, self._reads, strict=True):
+        values: dict[str, Sequence[Any]] = {}
+        problems: dict[int, list[Problem]] = defaultdict(list)
+        for column, position, read in zip(self.export.columns, self.layout.positions, self._readers, strict=True):
             if position is None:
-                values[column.field] = [column.default] * len(table)
+                values[column.field] = [column.default] * len(lines)
                 continue
-            cells = [row[position] for row in table]
-            try:
-                values[column.field] = list(map(read, cells))
-            except ColumnError:
-                values[column.field] = self._read_each(column, read, cells, problems)
-        warnings = self._check(values, table, problems)
-        for derived in self.export.derived:
-            inputs = [values[name] for name in derived.fields]
-            values[derived.field] = (
-                [
-                    None if row in problems else derived.value(*given)
-                    for row, given in enumerate(zip(*inputs, strict=True))
-                ]
-                if inputs
-                else [derived.value()] * len(table)
-            )
-        good = list(zip(lines, *(values[name] for name in self.export.fields), strict=True))
+            values[column.field], found = read(cells[position])
+            for row, reason in found.items():
+                problems[row].append((column, cells[position][row], reason))
+        warnings = self._check(values, cells, problems)
         if problems:
             rejects += [self._reject(lines[row], row, found, values) for row, found in problems.items()]
-            good = [row for number, row in enumerate(good) if number not in problems]
-        return Chunk(good, rejects, warnings)
+            good = [row not in problems for row in range(len(lines))]
+            lines = tuple(compress(lines, good))
+            values = {name: list(compress(column, good)) for name, column in values.items()}
+        for derived in self.export.derived:
+            inputs = [values[name] for name in derived.fields]
+            values[derived.field] = list(map(derived.value, *inputs)) if inputs else [derived.value()] * len(lines)
+        return Chunk(lines, [values[name] for name in self.export.fields], rejects, warnings)
 
     def _misshapen(self, line: int, cells: list[str]) -> Reject | None:
         width = self.layout.width
@@ -164,27 +165,11 @@ class Reader:
             return None
         return Reject(line, column, "", reason % {"cells": len(cells), "width": width})
 
-    @staticmethod
-    def _read_each(
-        column: Column,
-        read: Callable[[str], Any],
-        cells: list[str],
-        problems: dict[int, list[tuple[Column, str, str]]],
-    ) -> list[Any]:
-        values = []
-        for row, cell in enumerate(cells):
-            try:
-                values.append(read(cell))
-            except ColumnError as error:
-                values.append(None)
-                problems[row].append((column, cell, str(error)))
-        return values
-
     def _check(
         self,
-        values: dict[str, list[Any]],
-        table: list[list[str]],
-        problems: dict[int, list[tuple[Column, str, str]]],
+        values: dict[str, Sequence[Any]],
+        cells: Sequence[Sequence[str]],
+        problems: dict[int, list[Problem]],
     ) -> Counter[str]:
         warnings: Counter[str] = Counter()
         unread = frozenset(problems)
@@ -197,12 +182,10 @@ class Reader:
                 if check.warning:
                     warnings[f"{column.name} {reason}"] += 1
                 else:
-                    problems[row].append((column, "" if position is None else table[row][position], reason))
+                    problems[row].append((column, "" if position is None else cells[position][row], reason))
         return warnings
 
-    def _reject(
-        self, line: int, row: int, found: list[tuple[Column, str, str]], values: dict[str, list[Any]]
-    ) -> Reject:
+    def _reject(self, line: int, row: int, found: list[Problem], values: dict[str, Sequence[Any]]) -> Reject:
         """One report for the row, with everything that is wrong with it."""
         key = values[self.export.key[0]][row] if len(self.export.key) == 1 else None
         if len(found) == 1:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from billing.exports import CUSTOMERS, INVOICES, READINGS
 from evncare.imports.columns import Column, ColumnError, guarded
+from evncare.imports.declarations import declared_exports
 from outages.exports import OUTAGES
 
 CODE = INVOICES.column_of("bill_id")
@@ -219,3 +220,43 @@ def test_no_text_makes_a_column_fail_otherwise_than_by_its_own_error(cell: str) 
     for column in (CODE, CUSTOMER, NAME, PHONES, KY, MONEY, NUMBER, DATE, MOMENT, STATUS):
         with suppress(ColumnError):
             column.read(cell)
+
+
+EVERY_COLUMN = [column for export in declared_exports().values() for column in export.columns]
+CELLS = (
+    "", " ", "0", "007", "-5", "+5", "386", "386.50", "1234567890123456", "500.550", "1E+12", "12.0", "a.0",
+    "HD-12/A_3", "hd1", "PP05000974006", "PA05000974006", "pp05000974006", "0905123456", "84905123456", "Nguyễn Văn An",
+    "Nguye\u0302\u0303n", "a  b", " a", "a\nb", "'=1+1", "=1+1", "\u212bngstr\u00f6m", "1" * 31, "x" * 301,
+    "31/12/2016", "TD", "duyệt",
+)  # fmt: skip
+NUMBERS = st.from_regex(r"\A-?[0-9]{1,17}(\.[0-9]{1,4})?\Z")
+
+
+def read_alone(column: Column, cell: str) -> tuple[Any, str | None]:
+    """The value, and why there is none."""
+    try:
+        return column.read(cell), None
+    except ColumnError as error:
+        return None, str(error)
+
+
+def read_together(column: Column, cells: list[str]) -> list[tuple[Any, str | None]]:
+    values, problems = column.reader()(cells)
+    return [(value, problems.get(place)) for place, value in enumerate(values)]
+
+
+@pytest.mark.parametrize("column", EVERY_COLUMN, ids=lambda column: column.name)
+@given(cells=st.lists(st.sampled_from(CELLS) | st.text(max_size=20) | NUMBERS))
+def test_many_cells_are_read_as_each_alone(column: Column, cells: list[str]) -> None:
+    assert read_together(column, cells) == [read_alone(column, cell) for cell in cells]
+
+
+@pytest.mark.parametrize("column", EVERY_COLUMN, ids=lambda column: column.name)
+def test_plain_cells_are_read_as_each_alone(column: Column) -> None:
+    for cell in CELLS:  # a list of one kind of cell only, so that no other keeps it from being read at once
+        assert read_together(column, [cell, cell]) == [read_alone(column, cell)] * 2
+
+
+def test_a_number_that_stays_text_is_the_same_number() -> None:
+    values, _problems = MONEY.reader(typed=False)(["007", "-5", "500550.00"])
+    assert [int(value) for value in values] == [7, -5, 500550]

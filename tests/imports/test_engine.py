@@ -402,3 +402,28 @@ def test_each_damaged_row_is_reported_once_and_all_others_are_loaded(
     if mended:
         assert counts(load("invoices", csv_file(tmp_path / "b.csv", mended))) == (len(mended), 0, 0, 0, 0)
     assert counts(load("invoices", csv_file(tmp_path / "c.csv", good))) == (0, 0, size, 0, 0)
+
+
+def test_the_mended_rejects_of_a_long_damaged_file_load_fully(tmp_path: Path, customer: Customer) -> None:
+    chance = random.Random(5)
+    good = [INVOICE | {"ID_HDON": str(10_000 + number)} for number in range(2_500)]
+    columns = [name for name in DAMAGE if name != "ID_HDON_GOC"]
+    damaged = {place: chance.choice(columns) for place in chance.sample(range(len(good)), len(good) // 20)}
+    rows = [
+        row | ({damaged[n]: chance.choice(DAMAGE[damaged[n]])} if n in damaged else {}) for n, row in enumerate(good)
+    ]
+    path, rejects = csv_file(tmp_path / "a.csv", rows, "utf-16", "\t"), tmp_path / "rejects.csv"
+    outcome = load("invoices", path, rejects=rejects)
+    assert counts(outcome) == (len(good) - len(damaged), 0, 0, 0, len(damaged))
+
+    mended = read_csv(rejects)
+    found = {int(row["LINE"]) - 2: row["COLUMN"] for row in mended}
+    # What makes an adjustment of a bill that names no other is told of the first of the two columns.
+    assert found == {n: "ID_HDON_GOC" if (rows[n]["LOAI_DCHINH"] == "TT") else name for n, name in damaged.items()}
+    assert [row["LINE"] for row in mended] == sorted((row["LINE"] for row in mended), key=int)
+    for row in mended:
+        name = damaged[int(row["LINE"]) - 2]
+        assert row[name] == rows[int(row["LINE"]) - 2][name].replace("=A1", "'=A1")
+        row[name] = INVOICE[name] if name != "ID_HDON" else str(10_000 + int(row["LINE"]) - 2)
+    assert counts(load("invoices", csv_file(tmp_path / "b.csv", mended))) == (len(damaged), 0, 0, 0, 0)
+    assert counts(load("invoices", csv_file(tmp_path / "c.csv", good))) == (0, 0, len(good), 0, 0)

@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import re
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import openpyxl
 import pytest
+from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
 from evncare.imports import files
 from evncare.imports.errors import FileRefused
@@ -113,8 +115,84 @@ def test_rows_of_a_workbook_have_the_numbers_that_the_spreadsheet_shows(tmp_path
     sheet["C7"].number_format = "000"
     workbook.save(tmp_path / "export.xlsx")
     header, rows = read(tmp_path / "export.xlsx")
-    assert header == ["MA", "SO"]
-    assert [row for row in rows if any(row[1])] == [(4, ["a", "005"]), (7, ["b", "006"])]
+    assert header == ["", "MA", "SO"]
+    assert rows == [(4, ["", "a", "5"]), (7, ["", "b", "006"])]
+
+
+SHEET = (
+    '<x:worksheet xmlns:x="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><x:sheetData>'
+    '<x:row r="1"><x:c t="s"><x:v>0</x:v></x:c><x:c t="s"><x:v>1</x:v></x:c></x:row><x:row r="2"/>'
+    '<x:row r="3"><!-- <x:c r="A3"><x:v>0</x:v></x:c> --><x:c r="B3" t="inlineStr"><x:is><x:r><x:t>a &amp; </x:t></x:r>'
+    '<x:r><x:t>b</x:t></x:r><x:rPh><x:t>no</x:t></x:rPh></x:is></x:c><x:c t="b"><x:v>1</x:v></x:c></x:row>'
+    "</x:sheetData></x:worksheet>"
+)
+STRINGS = (
+    '<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><si><t>M&#195;</t></si>'
+    '<si><r><t>TE</t></r><r><rPr><b/></rPr><t xml:space="preserve">N _x0041_</t></r></si></sst>'
+)
+STRINGS_LINK = (
+    '<Relationship Id="strings" Target="sharedStrings.xml" '
+    'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/sharedStrings"/></Relationships>'
+)
+
+
+def with_parts(path: Path, parts: dict[str, Callable[[str], str]]) -> Path:
+    """A workbook whose parts are changed by these functions."""
+    xlsx_file(path, [VIETNAMESE])
+    with zipfile.ZipFile(path) as archive:
+        texts = {name: archive.read(name).decode() for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in {**texts, **parts}:
+            archive.writestr(name, parts.get(name, str)(texts.get(name, "")))
+    return path
+
+
+def test_a_sheet_is_understood_however_its_xml_is_written(tmp_path: Path) -> None:
+    path = with_parts(
+        tmp_path / "export.xlsx",
+        {
+            "xl/worksheets/sheet1.xml": lambda _text: SHEET,
+            "xl/sharedStrings.xml": lambda _text: STRINGS,
+            "xl/_rels/workbook.xml.rels": lambda text: re.sub("<[^<]*sharedStrings[^>]*>", "", text).replace(
+                "</Relationships>", STRINGS_LINK
+            ),
+        },
+    )
+    assert read(path) == (["MÃ", "TEN A"], [(3, ["", "a & b", "TRUE"])])
+
+
+def test_days_of_a_workbook_from_an_old_mac_are_the_same_days(tmp_path: Path) -> None:
+    xlsx_file(tmp_path / "a.xlsx", [{"day": date(2016, 10, 1)}])
+    workbook = openpyxl.load_workbook(tmp_path / "a.xlsx")
+    workbook.epoch = CALENDAR_MAC_1904
+    assert workbook.active is not None
+    workbook.active["A2"] = date(2016, 10, 1)
+    workbook.save(tmp_path / "b.xlsx")
+    assert read(tmp_path / "b.xlsx") == read(tmp_path / "a.xlsx") == (["day"], [(2, ["2016-10-01"])])
+
+
+def test_a_workbook_that_names_an_entity_is_refused(tmp_path: Path) -> None:
+    sheet = '<!DOCTYPE x [<!ENTITY a "aaaa">]>' + SHEET.replace("a &amp; ", "&a;")
+    path = with_parts(tmp_path / "export.xlsx", {"xl/worksheets/sheet1.xml": lambda _text: sheet})
+    with pytest.raises(FileRefused, match="damaged"):
+        read(path)
+
+
+def test_a_long_workbook_streams_in_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "export.xlsx"
+    workbook = openpyxl.Workbook(write_only=True)
+    sheet = workbook.create_sheet()
+    sheet.append(["MA", "TEN"])
+    for number in range(40_000):
+        sheet.append([f"HD{number}", "Nguyễn Văn An"])
+    workbook.save(path)
+    tracemalloc.start()
+    try:
+        with files.opened(path) as table:
+            assert sum(1 for _ in table.rows) == 40_000
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def formula(path: Path) -> None:
