@@ -153,6 +153,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour=6, minute=0),
         "options": {"expires": 3600},
     },
+    "work-on-imports": {"task": "imports.work_waiting", "schedule": schedule(10), "options": {"expires": 10}},
 }
 
 # The service itself.
@@ -197,6 +198,23 @@ require(
 
 # What a carrier may post. A message is a few hundred bytes; uploads of exports go to temporary files.
 SMS_MAX_BODY_BYTES = 64 * 1024
+
+# Imports. Uploads are written where they are kept, never to memory; web servers and workers share the directory.
+IMPORTS_DIR = Path(read("IMPORTS_DIR", env.str, str(VAR_DIR / "imports")))
+# Where the billing system may put files for staff to choose from.
+IMPORT_DROP_DIR = Path(read("IMPORT_DROP_DIR", env.str, str(VAR_DIR / "drop")))
+for _directory in (IMPORTS_DIR, IMPORT_DROP_DIR):
+    try:
+        _directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as _error:
+        sys.exit(f"evncare: the directory {_directory} of IMPORTS_DIR or IMPORT_DROP_DIR can't be made: {_error}")
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
+FILE_UPLOAD_TEMP_DIR = IMPORTS_DIR
+# A snapshot that settles or opens more than this many per cent of what is open needs a second person.
+IMPORT_SNAPSHOT_SHARE: int = read("IMPORT_SNAPSHOT_SHARE", env.int, 30)
+require("IMPORT_SNAPSHOT_SHARE", 0 <= IMPORT_SNAPSHOT_SHARE <= 100, "it must be a share in per cent, 0 to 100")
+IMPORT_FILES_KEPT_DAYS: int = read("IMPORT_FILES_KEPT_DAYS", env.int, 30)
+require("IMPORT_FILES_KEPT_DAYS", IMPORT_FILES_KEPT_DAYS >= 1, "it must be at least 1")
 
 LANGUAGE_CODE = "vi"
 LANGUAGES = [("vi", _("Vietnamese")), ("en", _("English"))]

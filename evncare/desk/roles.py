@@ -33,6 +33,7 @@ MESSAGES = ("sms.inboundmessage", "sms.outboundmessage")
 BLOCKS = ("sms.blockedsender",)
 CONTROL = ("sms.carrierstate", "sms.auditrun", "sms.reconciliationrun")
 PRIVACY = ("sms.privacyaction",)
+RUNS = ("imports.importrun",)
 STAFF = ("auth.user", "auth.group")
 
 DESK = of("view", *CUSTOMERS, *ACCOUNTS, *OUTAGES, *MESSAGES, *BLOCKS)
@@ -41,18 +42,19 @@ DESK = of("view", *CUSTOMERS, *ACCOUNTS, *OUTAGES, *MESSAGES, *BLOCKS)
 ROLES = {
     "agent": Role(_("call-centre agent"), DESK),
     "supervisor": Role(_("shift supervisor"),
-        DESK | of("view", *STAFF, *CONTROL) | of("add change", *BLOCKS) | of("add", "sms.reconciliationrun"),
+        DESK | of("view", *STAFF, *CONTROL, *RUNS) | of("add change", *BLOCKS) | of("add", "sms.reconciliationrun"),
     ),
     "billing": Role(
         _("billing staff"),
-        of("view", *CUSTOMERS, *ACCOUNTS, *OUTAGES) | of("add change", *CUSTOMERS, *ACCOUNTS, *OUTAGES),
+        of("view", *CUSTOMERS, *ACCOUNTS, *OUTAGES) | of("add change", *CUSTOMERS, *ACCOUNTS, *OUTAGES)
+        | of("view confirm", *RUNS),
     ),
-    "auditor": Role(_("auditor"), DESK | of("view", *STAFF, *CONTROL, *PRIVACY, "admin.logentry")),
+    "auditor": Role(_("auditor"), DESK | of("view", *STAFF, *CONTROL, *PRIVACY, *RUNS, "admin.logentry")),
     "administrator": Role(
         _("administrator"),
         DESK | of("add change", *CUSTOMERS, *ACCOUNTS, *OUTAGES) | of("view add change delete", *STAFF)
         | of("view", "admin.logentry", *CONTROL, *PRIVACY) | of("add change", *BLOCKS)
-        | of("add", "sms.reconciliationrun"),
+        | of("add", "sms.reconciliationrun") | of("view confirm", *RUNS),
     ),
 }  # fmt: skip
 

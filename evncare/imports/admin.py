@@ -1,82 +1,177 @@
-"""Import and export buttons for the admin page of a model that has a declared export."""
+"""The list of all import runs, and import and export buttons for the admin page of a model with a declared export."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
-from django.contrib import messages
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.contenttypes.models import ContentType
-from django.http import HttpRequest, HttpResponse
-from django.utils.translation import gettext as _
-from import_export.admin import ExportActionMixin, ImportExportModelAdmin
-from import_export.results import Result
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import path
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from import_export.admin import ExportActionMixin
+from import_export.formats.base_formats import CSV
 
-from evncare.imports.declarations import Export
-from evncare.imports.resources import EXPORT_FORMATS, IMPORT_FORMATS, resource_for
+from evncare.admin import RecordAdmin, grouped, tag
+from evncare.imports import pages
+from evncare.imports.declarations import Export, declared_exports
+from evncare.imports.models import ImportRun
+from evncare.imports.resources import EXPORT_FORMATS, MOST_ROWS_OF_A_WORKBOOK, lines, resource_for
 
 
-class ExchangeAdmin(ExportActionMixin, ImportExportModelAdmin):  # type: ignore[misc]
-    """A ModelAdmin with import (preview first, then confirm) and export by the declaration in ``export``.
+class ExchangeAdmin(ExportActionMixin, admin.ModelAdmin):  # type: ignore[misc,type-arg]
+    """A ModelAdmin with import and export by the declaration in ``export``.
 
     Who may add and change rows of the model may import, who may view them may export, whatever single rows allow.
     """
 
     export: Export
 
+    import_export_change_list_template = "admin/import_export/change_list_import_export.html"
     to_encoding = "utf-8-sig"  # by its mark, spreadsheets know UTF-8
+
+    def get_urls(self) -> list[Any]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_import"
+        return [path("import/", self.admin_site.admin_view(self.import_view), name=name), *super().get_urls()]
+
+    def import_view(self, request: HttpRequest) -> HttpResponse:
+        return pages.upload(request, self.export)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        may_import = {"has_import_permission": pages.may_import(request.user, self.export)}
+        response: HttpResponse = super().changelist_view(request, (extra_context or {}) | may_import)
+        return response
 
     def get_resource_classes(self, request: HttpRequest) -> list[Any]:
         return [resource_for(self.export)]
 
-    def get_import_formats(self) -> list[Any]:
-        return IMPORT_FORMATS
-
     def get_export_formats(self) -> list[Any]:
         return EXPORT_FORMATS
-
-    def has_import_permission(self, request: HttpRequest) -> bool:
-        return all(
-            request.user.has_perm(f"{self.opts.app_label}.{do}_{self.opts.model_name}") for do in ("add", "change")
-        )
 
     def has_export_permission(self, request: HttpRequest) -> bool:
         return bool(self.has_view_permission(request))
 
-    def import_action(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        """The upload and its preview. Rejected rows don't keep the others from being confirmed."""
-        response: HttpResponse = super().import_action(request, **kwargs)
-        context = getattr(response, "context_data", {})
-        result = context.get("result")
-        if result is not None and not result.has_errors():
-            messages.info(request, summary(result))
-            for note in result.outcome.notes:
-                messages.warning(request, note)
-            if result.outcome.taken and "confirm_form" not in context:
-                messages.warning(request, _("Confirming takes the good rows and leaves out the rejected ones."))
-                context["confirm_form"] = self.create_confirm_form(request, import_form=context["form"])
+    def _do_file_export(
+        self, file_format: Any, request: HttpRequest, queryset: QuerySet[Any], export_form: Any = None
+    ) -> HttpResponseBase:
+        """CSV is streamed, however many rows there are; a workbook is made in memory and so is bounded."""
+        name = self.get_export_filename(request, queryset, file_format)
+        if isinstance(file_format, CSV) and export_form:
+            chosen = export_form.get_selected_resource_export_fields()
+            columns = [column for column in self.export.columns if column.field in chosen]
+            return StreamingHttpResponse(
+                lines(self.export, columns, queryset),
+                content_type=f"text/csv; charset={self.to_encoding}",
+                headers={"Content-Disposition": f'attachment; filename="{name}"'},
+            )
+        if queryset.order_by()[: MOST_ROWS_OF_A_WORKBOOK + 1].count() > MOST_ROWS_OF_A_WORKBOOK:
+            raise ValueError(  # which the page shows
+                _("A workbook can hold %(most)s rows here: choose CSV, or fewer rows by the filters of the list.")
+                % {"most": grouped(MOST_ROWS_OF_A_WORKBOOK)}
+            )
+        response: HttpResponse = super()._do_file_export(file_format, request, queryset, export_form)
         return response
 
-    def add_success_message(self, result: Result, request: HttpRequest) -> None:
-        for error in result.base_errors:
-            messages.error(request, str(error.error))
-        if not result.has_errors():
-            messages.success(request, summary(result))
 
-    def generate_log_entries(self, result: Result, request: HttpRequest) -> None:
-        """One entry for the whole load: one a row would be millions."""
-        if not result.has_errors():
-            LogEntry.objects.create(
-                user_id=int(request.user.pk or 0),
-                content_type=ContentType.objects.get_for_model(self.model),
-                object_repr=str(self.opts.verbose_name_plural),
-                action_flag=CHANGE,
-                change_message=summary(result),
-            )
+class KindFilter(admin.SimpleListFilter):
+    title = _("kind")
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, pages.kind_name(export)) for name, export in declared_exports().items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(kind=self.value()) if self.value() else queryset
 
 
-def summary(result: Result) -> str:
-    text = _(
-        "%(rows)s rows: %(new)s new, %(changed)s changed, %(unchanged)s unchanged, %(removed)s settled, "
-        "%(rejected)s rejected."
-    )
-    counts: dict[str, object] = result.outcome.counts()
-    return text % counts
+@admin.register(ImportRun)
+class ImportRunAdmin(RecordAdmin):
+    list_display = ("file", "shown_state", "counted", "begun", "loaded")
+    list_display_links = None
+    list_filter = ("state", KindFilter, "source")
+    list_select_related = ("created_by",)
+    search_fields = ("file_name", "sha256")
+    search_help_text = _("File name or SHA-256.")
+    change_list_template = "admin/imports/runs.html"
+
+    def get_urls(self) -> list[Any]:
+        def page(address: str, view: Callable[..., HttpResponseBase], name: str) -> Any:
+            return path(address, self.admin_site.admin_view(view), name=f"imports_importrun_{name}")
+
+        return [
+            page("<int:pk>/progress/", pages.progress, "progress"),
+            page("<int:pk>/rejects/", pages.rejects, "rejects"),
+            *(
+                page(f"<int:pk>/{decision}/", _deciding(decision), decision)
+                for decision in ("confirm", "cancel", "undo")
+            ),
+            *super().get_urls(),
+        ]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if not object_id.isdecimal():
+            raise Http404
+        return pages.show(request, int(object_id))
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        startable = [
+            {"name": pages.kind_name(export), "url_name": pages.upload_url_name(export)}
+            for export in declared_exports().values()
+            if pages.may_import(request.user, export)
+        ]
+        return super().changelist_view(
+            request, (extra_context or {}) | {"startable": startable, "title": _("Import runs")}
+        )
+
+    @admin.display(description=_("file"), ordering="file_name")
+    def file(self, run: ImportRun) -> SafeString:
+        return format_html(
+            '<a href="{}/change/"><strong>{}</strong></a><div class="quiet">{}</div>',
+            run.pk,
+            run.file_name,
+            pages.kind_name(run.export),
+        )
+
+    @admin.display(description=_("state"))
+    def shown_state(self, run: ImportRun) -> SafeString:
+        return tag(f"run-{run.state}", run.get_state_display())
+
+    @admin.display(description=_("rows"))
+    def counted(self, run: ImportRun) -> SafeString:
+        if not (run.checked_at or run.loaded_at):
+            return format_html('<span class="quiet">{}</span>', run.failure or "-")
+        counts = [count for count in pages.counts(run) if not count["is_zero"]]
+        return format_html_join(" · ", '<span class="count-{}">{} {}</span>', (
+            (count["name"], count["count"], count["label"]) for count in counts
+        ))  # fmt: skip
+
+    @admin.display(description=_("begun"), ordering="created_at")
+    def begun(self, run: ImportRun) -> SafeString:
+        who = run.created_by or run.get_source_display()
+        return format_html('{}<div class="quiet">{}</div>', _moment(run.created_at), who)
+
+    @admin.display(description=_("loaded"), ordering="loaded_at")
+    def loaded(self, run: ImportRun) -> SafeString | str:
+        if not run.loaded_at or run.seconds is None:
+            return "-"
+        duration = _("%(seconds)s s") % {"seconds": pages.grouped_seconds(run.seconds)}
+        return format_html('{}<div class="quiet">{}</div>', _moment(run.loaded_at), duration)
+
+
+def _moment(at: Any) -> str:
+    return date_format(timezone.localtime(at), "SHORT_DATETIME_FORMAT")
+
+
+def _deciding(decision: str) -> Callable[..., HttpResponse]:
+    @wraps(pages.decide)
+    def view(request: HttpRequest, pk: int) -> HttpResponse:
+        return pages.decide(request, pk, decision)
+
+    return view

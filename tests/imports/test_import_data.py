@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
-from billing.models import Customer
+from billing.models import Customer, Debt
 from evncare.imports.declarations import declared_exports
+from evncare.imports.models import ImportRun
+from tests import factories
 from tests.imports.tables import CUSTOMER, DEBT, csv_file, read_csv
 
 pytestmark = pytest.mark.django_db
@@ -112,3 +116,93 @@ def test_only_a_snapshot_can_be_loaded_as_one(tmp_path: Path) -> None:
     assert status == 1
     assert "no snapshot" in err
     assert import_data("customers", tmp_path / "a.csv", "--no-snapshot")[0] == 0
+
+
+# Runs
+
+
+def debts(path: Path, bills: range) -> Path:
+    return csv_file(path, [DEBT | {"ID_HDON": str(bill)} for bill in bills])
+
+
+def test_a_load_is_a_run_of_nobodys(tmp_path: Path) -> None:
+    import_data("customers", csv_file(tmp_path / "KH.csv", [CUSTOMER, CUSTOMER | {"MA_KHANG": "PP1"}]))
+    run = ImportRun.objects.get()
+    assert (run.state, run.source, run.created_by, run.file_name) == ("DONE", "COMMAND_LINE", None, "KH.csv")
+    assert (run.rows, run.new, run.rejected) == (2, 1, 1)
+    assert Customer.objects.get().run == run.pk
+
+
+def test_a_file_that_is_refused_is_a_run_that_failed(tmp_path: Path) -> None:
+    import_data("customers", csv_file(tmp_path / "a.csv", [DEBT]))
+    run = ImportRun.objects.get()
+    assert run.state == "FAILED"
+    assert "It looks like debts." in run.failure
+
+
+def test_a_dry_run_leaves_no_run(tmp_path: Path) -> None:
+    import_data("customers", csv_file(tmp_path / "a.csv", [CUSTOMER]), "--dry-run")
+    assert not ImportRun.objects.exists()
+
+
+def test_a_suspicious_snapshot_is_refused_with_the_reasons_until_confirmed(tmp_path: Path) -> None:
+    factories.customer()
+    assert import_data("debts", debts(tmp_path / "a.csv", range(10)))[0] == 0
+    few = debts(tmp_path / "b.csv", range(4))
+    assert "It settles 6 of 10" in import_data("debts", few, "--dry-run")[2]
+    status, out, err = import_data("debts", few)
+    assert (status, out) == (1, "")
+    assert "It settles 6 of 10" in err
+    assert "--confirm" in err
+    assert Debt.objects.filter(settled_at=None).count() == 10
+    assert ImportRun.objects.latest("pk").state == "FAILED"
+    status, out, _err = import_data("debts", few, "--confirm")
+    assert (status, json.loads(out.splitlines()[-1])["removed"]) == (0, 6)
+    assert "settles" in ImportRun.objects.latest("pk").reasons
+
+
+def test_a_snapshot_older_than_what_is_loaded_is_refused(tmp_path: Path) -> None:
+    factories.customer()
+    file = debts(tmp_path / "a.csv", range(10))
+    assert import_data("debts", file, "--date", "2016-11-02")[0] == 0
+    status, _out, err = import_data("debts", file, "--date", "2016-11-01")
+    assert status == 1
+    assert "PP0500" in err
+    assert import_data("debts", file, "--date", "2016-11-01", "--confirm")[0] == 0
+
+
+def test_a_kind_that_is_being_loaded_is_left_alone(tmp_path: Path) -> None:
+    file = csv_file(tmp_path / "a.csv", [CUSTOMER])
+    import_data("customers", file)
+    now = timezone.now()
+    ImportRun.objects.update(state="LOADING", claim="x", heartbeat_at=now, work_started_at=now)
+    status, _out, err = import_data("customers", file)
+    assert (status, "is going on" in err) == (1, True)
+
+
+def test_a_command_that_died_keeps_nobody_waiting(tmp_path: Path) -> None:
+    file = csv_file(tmp_path / "a.csv", [CUSTOMER])
+    import_data("customers", file)
+    before = timezone.now() - timedelta(seconds=62)
+    ImportRun.objects.update(state="LOADING", claim="x", heartbeat_at=before, work_started_at=before)
+    assert import_data("customers", file)[0] == 0
+    assert "The command ended" in ImportRun.objects.earliest("pk").failure
+
+
+def test_the_last_load_of_a_kind_is_undone_by_a_command(tmp_path: Path) -> None:
+    import_data("customers", csv_file(tmp_path / "KH.csv", [CUSTOMER]))
+    out = StringIO()
+    call_command("undo_import", "customers", stdout=out)
+    assert "KH.csv" in out.getvalue()
+    assert not Customer.objects.exists()
+    assert ImportRun.objects.get().state == "UNDONE"
+    with pytest.raises(CommandError, match="Nothing of this kind is loaded"):
+        call_command("undo_import", "customers")
+
+
+def test_an_undo_that_is_refused_says_why(tmp_path: Path) -> None:
+    import_data("customers", csv_file(tmp_path / "KH.csv", [CUSTOMER]))
+    factories.debt()
+    with pytest.raises(CommandError, match="belong to rows that it added"):
+        call_command("undo_import", "customers")
+    assert ImportRun.objects.get().state == "DONE"

@@ -1,6 +1,11 @@
-"""Load one export of the billing system. Exit status: 0 all rows taken, 1 nothing taken, 2 some rows rejected."""
+"""Load one export of the billing system. Exit status: 0 all rows taken, 1 nothing taken, 2 some rows rejected.
+
+Every load is a run as in the admin, begun by nobody: it stands in the list of runs and can be undone there.
+"""
 
 import json
+from datetime import date
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any, NoReturn
@@ -8,9 +13,11 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from evncare.imports import engine
+from evncare.imports import at_once, engine
 from evncare.imports.declarations import declared_exports
 from evncare.imports.errors import FileRefused
+from evncare.imports.models import NotPossible
+from evncare.imports.runs import NeedsSecondPerson
 
 NOTHING_TAKEN = 1
 SOME_REJECTED = 2
@@ -37,22 +44,34 @@ class Command(BaseCommand):
             help="settle what the file no longer lists (the default for debts)",
         )
         snapshot.add_argument("--no-snapshot", action="store_false", dest="snapshot", help="settle nothing")
+        parser.add_argument(
+            "--date", metavar="YYYY-MM-DD", type=date.fromisoformat, help="the day of which a snapshot is (today)"
+        )
+        parser.add_argument(
+            "--confirm",
+            action="store_true",
+            help="load a snapshot even if it settles or adds suspiciously much, or is older than what is loaded",
+        )
         parser.add_argument("--rejects", metavar="FILE", type=Path, help="write the rejected rows there, ready to mend")
         parser.add_argument("--json", action="store_true", help="print the result object and nothing else")
 
     def handle(self, *args: Any, **options: Any) -> None:
         quiet = options["json"]
         try:
-            outcome = engine.load(
+            load = at_once.check if options["dry_run"] else partial(at_once.load, confirmed=options["confirm"])
+            outcome = load(
                 declared_exports()[options["kind"]],
                 options["file"],
-                dry_run=options["dry_run"],
                 snapshot=options["snapshot"],
+                snapshot_date=options["date"],
                 rejects=options["rejects"],
                 sample=0 if quiet or options["rejects"] else REJECTS_SHOWN,
                 progress=(lambda rows: None) if quiet else self.show_progress(),
             )
-        except (FileRefused, OSError) as error:
+        except NeedsSecondPerson as needed:
+            text = _("%(reasons)s Nothing was changed. If it is right all the same, load it with --confirm.")
+            raise CommandError(text % {"reasons": needed}, returncode=NOTHING_TAKEN) from needed
+        except (FileRefused, NotPossible, OSError) as error:
             raise CommandError(str(error), returncode=NOTHING_TAKEN) from error
         if not quiet:
             self.report(outcome, dry_run=options["dry_run"])
