@@ -104,7 +104,7 @@ def record_report(carrier: str, report: Report, *, now: datetime) -> bool:
         state = STATE_OF_FATE[report.fate]
         at = report.at or now
         move(
-            replies,
+            replies.exclude(state=State.WAITING),  # a carrier can't tell the fate of what it doesn't have
             state,
             at=now,
             cause=" ".join(["reported", report.fate.lower(), report.detail]).strip(),

@@ -201,7 +201,7 @@ FINAL = (State.DELIVERED, State.FAILED, State.EXPIRED)
         (State.UNKNOWN, Fate.DELIVERED, State.DELIVERED),
         (State.UNKNOWN, Fate.FAILED, State.FAILED),
         (State.SENDING, Fate.DELIVERED, State.DELIVERED),
-        (State.WAITING, Fate.DELIVERED, State.WAITING),
+        *((State.WAITING, fate, State.WAITING) for fate in Fate),
         *((final, fate, final) for final in FINAL for fate in Fate),
     ],
 )
