@@ -1,4 +1,4 @@
-"""How fast invoices load: ours, what others do, and the database's own limit. `python -m bench.imports --help`.
+"""How fast invoices load: ours, what others do, and the database's own limit. `python -m tests.bench.imports --help`.
 
 Every way is a process of its own, so that its peak memory is its own, and starts with the same customers and an empty
 or equally filled table of invoices. Servers and files live under var/bench.
@@ -22,7 +22,7 @@ from typing import Any
 
 from evncare.embedded import postgres_server
 
-DIRECTORY = Path(__file__).resolve().parent.parent / "var" / "bench"
+DIRECTORY = Path(__file__).resolve().parent.parent.parent / "var" / "bench"
 HEADER = (
     "ID_HDON", "MA_KHANG", "KY", "THANG", "NAM", "LOAI_HDON", "DIEN_TTHU", "SO_TIEN", "TIEN_GTGT", "TONG_TIEN",
     "NGAY_PHANH", "ID_HDON_GOC", "LOAI_DCHINH",
@@ -266,7 +266,7 @@ WAYS: dict[str, Callable[[int], Seconds]] = {
     way.__name__: way
     for way in (ours, copy, upsert, bulk_create, import_export, import_export_tuned, answers, load_once)
 }
-WAY = [sys.executable, "-m", "bench.imports", "--way"]
+WAY = [sys.executable, "-m", "tests.bench.imports", "--way"]
 
 
 # Running them
