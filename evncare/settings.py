@@ -212,6 +212,8 @@ FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHand
 FILE_UPLOAD_TEMP_DIR = IMPORTS_DIR
 # A snapshot that settles or opens more than this many per cent of what is open needs a second person.
 IMPORT_SNAPSHOT_SHARE: int = read("IMPORT_SNAPSHOT_SHARE", env.int, 30)
+IMPORT_SNAPSHOT_FEW: int = read("IMPORT_SNAPSHOT_FEW", env.int, 10)
+require("IMPORT_SNAPSHOT_FEW", IMPORT_SNAPSHOT_FEW >= 0, "it must be a number of rows")
 require("IMPORT_SNAPSHOT_SHARE", 0 <= IMPORT_SNAPSHOT_SHARE <= 100, "it must be a share in per cent, 0 to 100")
 IMPORT_FILES_KEPT_DAYS: int = read("IMPORT_FILES_KEPT_DAYS", env.int, 30)
 require("IMPORT_FILES_KEPT_DAYS", IMPORT_FILES_KEPT_DAYS >= 1, "it must be at least 1")

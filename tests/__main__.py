@@ -21,7 +21,11 @@ SETTINGS = {
 
 
 def main(arguments: list[str]) -> int:
-    clean = {name: value for name, value in os.environ.items() if name not in SETTINGS and not name.startswith("SMS_")}
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in SETTINGS and not name.startswith(("SMS_", "IMPORT"))
+    }
 
     def run(database: str, **settings: str) -> int:
         print(f"\n== Tests on {database} ==", flush=True)

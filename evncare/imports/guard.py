@@ -66,15 +66,20 @@ def _too_much(outcome: Outcome) -> dict[str, str]:
     # Beside the new rows, those opened that had been settled: listed and taken, yet not open before.
     opened = max(outcome.new, outcome.taken - (before - outcome.removed))
     found = {}
-    if _share(outcome.removed, before) > settings.IMPORT_SNAPSHOT_SHARE:
+    if _is_much(outcome.removed, before):
         found["settles"] = _(
             "It settles %(count)s of %(before)s that are open in its units: %(share)s %%, more than %(limit)s %%."
         ) % _facts(outcome.removed, before)
-    if _share(opened, before) > settings.IMPORT_SNAPSHOT_SHARE:
+    if _is_much(opened, before):
         found["grows"] = _(
             "It adds %(count)s to %(before)s that are open in its units: %(share)s %%, more than %(limit)s %%."
         ) % _facts(opened, before)
     return found
+
+
+def _is_much(count: int, before: int) -> bool:
+    """A large share of what is open, where it is more than a few: of three debts, one is a third."""
+    return count > settings.IMPORT_SNAPSHOT_FEW and _share(count, before) > settings.IMPORT_SNAPSHOT_SHARE
 
 
 def _facts(count: int, before: int) -> dict[str, Any]:

@@ -67,6 +67,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     address = f"http://127.0.0.1:{port}"
     with redis_server(directory / "redis") as redis_url:
         environment = os.environ | {
+            "IMPORT_SNAPSHOT_FEW": "0",
             "DATABASE_URL": f"sqlite:///{directory / 'evncare.sqlite3'}",
             "REDIS_URL": redis_url,
             "IMPORTS_DIR": str(directory / "imports"),

@@ -282,6 +282,14 @@ def test_the_share_is_a_setting(binh: User, tmp_path: Path, settings: Any) -> No
     assert worked(received("debts", debts(tmp_path, range(8)), binh, **snapshot(2))).state == "SECOND_PERSON"
 
 
+def test_a_few_rows_are_never_suspicious(binh: User, tmp_path: Path, settings: Any) -> None:
+    settings.IMPORT_SNAPSHOT_FEW = 5
+    factories.customer()
+    loaded("debts", debts(tmp_path, range(10)), binh, **snapshot(1))
+    assert worked(received("debts", debts(tmp_path, range(4)), binh, **snapshot(2))).state == "SECOND_PERSON"
+    assert worked(received("debts", debts(tmp_path, range(5)), binh, **snapshot(3))).state == "READY"
+
+
 def test_a_first_snapshot_has_nothing_to_be_compared_with(binh: User, tmp_path: Path) -> None:
     factories.customer()
     assert worked(received("debts", debts(tmp_path, range(10)), binh, **snapshot(1))).state == "READY"
