@@ -43,7 +43,7 @@ def code(number: int) -> str:
 
 def bills(rows: int, *, changed: bool = False) -> Iterator[list[Any]]:
     """One bill a customer, unit by unit, the customers of a unit in any order; of the changed ones 1 % differ."""
-    chance = random.Random(8088)  # noqa: S311
+    chance = random.Random(8088)
     for start in range(0, rows, UNIT_SIZE):
         customers = list(range(start, min(rows, start + UNIT_SIZE)))
         chance.shuffle(customers)
@@ -135,7 +135,7 @@ def upsert(rows: int) -> Seconds:
 
     updates = ", ".join(f"{column} = excluded.{column}" for column in COLUMNS[1:])
     statement = (
-        f"INSERT INTO billing_invoice ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))}) "  # noqa: S608
+        f"INSERT INTO billing_invoice ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))}) "
         f"ON CONFLICT (bill_id) DO UPDATE SET {updates}"
     )
 
@@ -246,9 +246,9 @@ def answers(rows: int) -> Seconds:
             time.sleep(0.002)
         return statistics.median(seconds) * 1000
 
-    chance, end = random.Random(1), time.monotonic() + 5  # noqa: S311
+    chance, end = random.Random(1), time.monotonic() + 5
     before = ask(chance, lambda: time.monotonic() > end)
-    with subprocess.Popen([*WAY, "load_once", str(rows)], env=os.environ, stdout=subprocess.DEVNULL) as loading:  # noqa: S603
+    with subprocess.Popen([*WAY, "load_once", str(rows)], env=os.environ, stdout=subprocess.DEVNULL) as loading:
         meanwhile = ask(chance, lambda: loading.poll() is not None)
     assert loading.returncode == 0
     assert not wrong, wrong[:3]
@@ -306,12 +306,12 @@ def prepare(rows: int, existing: int) -> None:
                         copying.write_row(customer)
             else:
                 cursor.executemany(
-                    f"INSERT INTO billing_customer ({columns}) VALUES ({', '.join(['%s'] * 9)})",  # noqa: S608
+                    f"INSERT INTO billing_customer ({columns}) VALUES ({', '.join(['%s'] * 9)})",
                     list(customers),
                 )
         for month in range(-(-existing // rows)):
             cursor.execute(
-                f"INSERT INTO billing_invoice ({', '.join(COLUMNS)}) "  # noqa: S608
+                f"INSERT INTO billing_invoice ({', '.join(COLUMNS)}) "
                 "SELECT 'A' || CAST(%s AS text) || '-' || code, code, 1, %s, %s, 'TD', 1, 1, 1, 1, NULL, NULL, '' "
                 "FROM billing_customer LIMIT %s",
                 [month, month % 12 + 1, 2010 + month // 12, min(rows, existing - month * rows)],
@@ -337,7 +337,7 @@ def measured(way: str, rows: int, existing: int, times: int, url: str) -> dict[s
     for _time in range(times):
         environment = os.environ | {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "evncare.settings"}
         command = [*WAY, way, str(rows), "--existing", str(existing)]
-        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
         results.append(json.loads(done.stdout))
     return {
         "seconds": {load: statistics.median(r["seconds"][load] for r in results) for load in results[0]["seconds"]},
