@@ -73,12 +73,11 @@ class Stage:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        # A lost connection took the tables along.
-        with suppress(DatabaseError):
+        with suppress(DatabaseError):  # who is leaving knows it already
             self.settle()
-            with connection.cursor() as cursor:
-                for table in (ROWS, REJECTS, CHANGES):
-                    cursor.execute(f"DROP TABLE IF EXISTS {table}")
+        with suppress(DatabaseError), connection.cursor() as cursor:  # a lost connection took them along
+            for table in (ROWS, REJECTS, CHANGES):
+                cursor.execute(f"DROP TABLE IF EXISTS {table}")
 
     def add(self, chunk: Chunk) -> None:
         """Add rows and rejects. PostgreSQL may go on taking them in after this returns: see `settle`."""
