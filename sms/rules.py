@@ -84,7 +84,7 @@ def _repeated(messages: Sequence[InboundMessage]) -> dict[int, int]:
         InboundMessage.objects.filter(
             sender__in={message.sender for message in messages},
             text__in={message.text for message in messages},
-            received_at__range=(min(received) - RESEND_WINDOW, max(received)),
+            received_at__range=(min(received) - RESEND_WINDOW, max(received) + RESEND_WINDOW),
         )
         .exclude(refusal=Refusal.RESENT)
         .order_by("pk")
@@ -98,7 +98,9 @@ def _repeated(messages: Sequence[InboundMessage]) -> dict[int, int]:
         for pk, received_at, concluded_at in earlier[message.sender, message.short_code, message.text]:
             soon = abs(message.received_at - received_at) <= RESEND_WINDOW
             unanswered = concluded_at is None or concluded_at > message.received_at
-            if pk < message.pk and pk not in repeated and soon and unanswered:
+            # Keys are given before messages are committed, so the first to be judged may have the higher one.
+            came_first = pk < message.pk or (pk != message.pk and concluded_at is not None)
+            if came_first and pk not in repeated and soon and unanswered:
                 repeated[message.pk] = pk
                 break
     return repeated

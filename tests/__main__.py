@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
 
     def run(database: str, **settings: str) -> int:
         print(f"\n== Tests on {database} ==", flush=True)
-        command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadgroup", *arguments]
+        command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", *arguments]
         return subprocess.run(command, cwd=ROOT, env=clean | settings).returncode
 
     try:

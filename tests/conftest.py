@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from evncare.embedded import redis_server
+from evncare.imports import pulse
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +47,9 @@ def only_loopback() -> Iterator[None]:
     patch.setattr(socket.socket, "connect", connect_to_loopback)
     yield
     patch.undo()
+
+
+@pytest.fixture(autouse=True)
+def no_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test's transaction is invisible to the thread that shows a worker's pulse: it would think the run lost."""
+    monkeypatch.setattr(pulse, "PULSE_SECONDS", 3600)

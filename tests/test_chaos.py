@@ -35,7 +35,6 @@ print(json.dumps(dict(OutboundMessage.objects.order_by().values_list("state").an
 
 
 @pytest.mark.live
-@pytest.mark.xdist_group("chaos")
 def test_whatever_breaks_each_message_gets_one_reply_or_one_reason(tmp_path: Path) -> None:
     if connection.vendor != "postgresql":
         pytest.skip("the chaos run stops and starts PostgreSQL: it runs with the tests on that")
@@ -46,7 +45,6 @@ def test_whatever_breaks_each_message_gets_one_reply_or_one_reason(tmp_path: Pat
 
 
 @pytest.mark.live
-@pytest.mark.xdist_group("chaos")
 def test_a_worker_told_to_stop_finishes_its_drain_and_leaves_nothing_claimed(tmp_path: Path) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("it has a database of its own, so it runs with the tests on SQLite only")

@@ -5,8 +5,6 @@ from typing import Any
 import pytest
 from django.utils import translation
 
-from evncare.imports import pulse
-
 
 @pytest.fixture(autouse=True)
 def english(settings: Any) -> Iterator[None]:
@@ -30,9 +28,3 @@ def import_folders(settings: Any, tmp_path_factory: pytest.TempPathFactory) -> P
 def even_a_few_are_suspicious(settings: Any) -> None:
     """So that snapshots of a handful of rows can show what is refused."""
     settings.IMPORT_SNAPSHOT_FEW = 0
-
-
-@pytest.fixture(autouse=True)
-def no_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test's transaction is invisible to the thread that shows a worker's pulse: it would think the run lost."""
-    monkeypatch.setattr(pulse, "PULSE_SECONDS", 3600)

@@ -21,7 +21,6 @@ from tests.imports.tables import CUSTOMER, DEBT, csv_file, read_csv
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.xdist_group("browser"),
     pytest.mark.skipif(missing() is not None, reason=missing() or ""),
 ]
 

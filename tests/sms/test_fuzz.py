@@ -230,7 +230,6 @@ HOSTILE: dict[str, tuple[bytes, dict[str, str], set[int]]] = {
 
 
 @pytest.mark.live
-@pytest.mark.xdist_group("fuzz")
 @pytest.mark.parametrize("path", [INBOUND, REPORTS])
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_body_is_refused_or_stored_but_never_both_or_neither(server: Server, name: str, path: str) -> None:
@@ -250,7 +249,6 @@ def signed(body: bytes, at: float) -> dict[str, str]:
 
 
 @pytest.mark.live
-@pytest.mark.xdist_group("fuzz")
 def test_a_replayed_signature_is_a_duplicate_and_a_stale_or_borrowed_one_nothing(server: Server) -> None:
     body, now = encoded("signed"), time.time()
     fresh = signed(body, now)
@@ -281,7 +279,6 @@ BROKEN_OFF: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.live
-@pytest.mark.xdist_group("fuzz")
 @pytest.mark.parametrize("name", BROKEN_OFF)
 @pytest.mark.parametrize("rudely", [False, True])
 def test_a_body_that_breaks_off_is_not_stored(server: Server, name: str, rudely: bool) -> None:
@@ -299,7 +296,6 @@ def test_a_body_that_breaks_off_is_not_stored(server: Server, name: str, rudely:
 
 
 @pytest.mark.live
-@pytest.mark.xdist_group("fuzz")
 def test_slow_clients_do_not_keep_others_from_being_served(server: Server) -> None:
     """Any number that dawdles with the head. Each that dawdles with its body holds a thread until it hangs up, which is
     why a proxy that reads whole requests stands before the web server (docs/operating.md)."""
@@ -318,7 +314,6 @@ def test_slow_clients_do_not_keep_others_from_being_served(server: Server) -> No
 
 
 @pytest.mark.live
-@pytest.mark.xdist_group("fuzz")
 def test_a_slow_but_whole_request_is_stored(server: Server) -> None:
     body = encoded("in pieces")
     with server.connect() as connection:

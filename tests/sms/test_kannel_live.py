@@ -28,7 +28,6 @@ from tests.sms.carrier_standin import answer, carrier, free_port, hang_up
 
 pytestmark = [
     pytest.mark.kannel,
-    pytest.mark.xdist_group("kannel"),  # with --dist loadgroup they share one service
     pytest.mark.skipif(missing() is not None, reason=missing() or ""),
 ]
 
@@ -288,12 +287,12 @@ def test_a_kannel_killed_in_a_burst_repeats_itself_and_each_phone_gets_one_reply
 
 def test_all_in_all_each_message_got_exactly_one_reply(service: Service) -> None:
     answered = service.rows(
-        "SELECT count(*), count(DISTINCT message_id) FROM sms_inboundmessage WHERE state = 'ANSWERED'"
+        "SELECT count(*), count(DISTINCT message_id) FROM sms_inboundmessage "
+        "WHERE state = 'ANSWERED' AND sender NOT LIKE '8490500%'"  # those of the burst have been counted there
     )
     replies = service.rows(
         "SELECT text FROM sms_outboundmessage WHERE state = 'DELIVERED' AND recipient NOT LIKE '8490500%'"
     )
-    answered = [tuple(count - 20 for count in row) for row in answered]  # those of the burst have been counted there
     assert answered == [(len(replies), len(replies))]
     seen = [text for log in service.directory.glob("phone-*.log") for text in received(log.read_text())]
     assert sorted(seen) == sorted(text for (text,) in replies)

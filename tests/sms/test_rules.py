@@ -49,6 +49,14 @@ def test_a_resend_that_is_judged_after_the_answer_but_came_before_it_is_still_on
     assert (fate(first), fate(again)) == (ANSWERED, RESENT)
 
 
+def test_a_message_that_is_committed_after_its_resend_is_not_answered_too():
+    again = factories.inbound("TC", pk=1002, received_at=at(0.02))
+    drain(at(1))
+    first = factories.inbound("TC", pk=1001, received_at=at(0))
+    drain(at(2))
+    assert (fate(again), fate(first)) == (ANSWERED, RESENT)
+
+
 def test_asking_again_after_the_answer_is_answered_again():
     first = factories.inbound("TC", received_at=at(0))
     drain(at(2))
