@@ -137,7 +137,9 @@ def _note(
     """Write on the message what was understood and what became of it."""
     message.state = State.ANSWERED if answer else State.REFUSED
     message.outcome = answer.outcome if answer else Outcome.REFUSED
-    message.refusal = (ruling.refusal if ruling else answer.refusal if answer else None) or ""
+    reason = ruling or answer
+    assert reason, "a message that no rule is against has an answer"
+    message.refusal = reason.refusal or ""
     message.repeats_id = ruling.repeats if ruling else None
     message.keyword = question.keyword or ""
     message.customer_code = question.customer or ""

@@ -510,7 +510,7 @@ class Phones(Column):
         raise ColumnError(_("%(number)s is not a phone number") % {"number": part})
 
     def _number(self, text: str) -> str | None:
-        return canonical(text) if len(text) <= 30 and not any(c.isalpha() for c in text) else None
+        return canonical(text) if len(text) <= 30 else None
 
     def format(self, value: str) -> str:
         return "; ".join(value.split())
