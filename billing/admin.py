@@ -44,6 +44,7 @@ class CustomerAdmin(KeptAdmin, ExchangeAdmin):
     form = CustomerForm
     list_display = ("code", "name", "address", "phones", "unit", "book", "station", "facts")
     sortable_by = ("code",)
+    phone_fields = ("phones",)
     search_fields = ("code", "phones", "name", "address")
     search_help_text = _("Customer code or its beginning, phone number, or words of name and address without accents.")
     readonly_fields = ("facts",)

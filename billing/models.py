@@ -16,10 +16,11 @@ from django.db.models.functions import Length
 from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
 
+import evncare.search  # noqa: F401  (the lookup "words")
 from evncare.fields import CodeField
 from evncare.imports.tables import Imported
 from evncare.periods import Period
-from evncare.text import fold
+from evncare.text import words
 
 CUSTOMER_CODE_LENGTH = 13
 SEARCH_TEXT_LENGTH = 510
@@ -38,17 +39,21 @@ class Customer(Imported):
     unit = CodeField(_("management unit"), max_length=6)
     book = CodeField(_("reading book"), max_length=20, blank=True)
     station = CodeField(_("transformer station"), max_length=30, blank=True)
-    search_text = models.CharField(max_length=SEARCH_TEXT_LENGTH, editable=False, blank=True)
+    search_text = CodeField(max_length=SEARCH_TEXT_LENGTH, editable=False, blank=True)
 
     class Meta:
         verbose_name = _("customer")
         verbose_name_plural = _("customers")
         ordering = ("code",)
+        permissions = (("view_phones", _("Can see phone numbers in full")),)
         indexes = (
             # Readings and schedules of a book; the customers of a unit in a snapshot's settlement.
             models.Index(fields=("unit", "book"), name="customer_by_book"),
             # Who is reached by an outage at this station.
             models.Index(fields=("station",), name="customer_by_station"),
+            # queries.customers_named: those whose name begins with what was typed.
+            models.Index(fields=("search_text",), name="customer_by_name"),
+            # On PostgreSQL migration 0003 adds what queries.customers_named and customers_called look words up in.
         )
         constraints = (
             models.CheckConstraint(
@@ -65,8 +70,8 @@ class Customer(Imported):
 
 
 def search_text(name: str, address: str) -> str:
-    """The unaccented lower-case form of name and address that staff search in."""
-    return fold(f"{name} {address}").strip()[:SEARCH_TEXT_LENGTH]
+    """The words of name and address, unaccented and in lower case, that staff search in."""
+    return words(f"{name} {address}")[:SEARCH_TEXT_LENGTH]
 
 
 class InPeriod(models.Model):
@@ -141,6 +146,10 @@ class MeterReading(Imported, InPeriod):
                 fields=("year", "month", "ky", "customer", "meter", "register", "reading_kind"),
                 name="one_reading_per_register_and_period",
             ),
+        )
+        indexes = (
+            # queries.customers_of_meter. The period leads here as well, so that loads stay at the index's end.
+            models.Index(fields=("year", "month", "ky", "meter"), name="reading_by_meter"),
         )
 
     def __str__(self) -> str:

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
@@ -14,8 +16,9 @@ from django.utils.formats import get_format
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
 
-from evncare.phones import canonical
+from evncare.phones import canonical, masked
 from evncare.text import unaccent
 
 _HIGHEST_CHARACTER = "\U0010ffff"
@@ -40,14 +43,25 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic only for
         return rows.order_by()[: self.most + 1].count()
 
 
-class KeptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only for the type checker
-    """Rows that are kept for good. A column can be sorted by only where an admin lists it in ``sortable_by``."""
+def sees_phones(user: AbstractBaseUser | AnonymousUser) -> bool:
+    """Whether somebody is shown phone numbers in full; everyone else sees them masked."""
+    return user.has_perm("billing.view_phones")  # type: ignore[union-attr]  # every user of the admin has permissions
+
+
+class KeptAdmin(ModelAdmin):  # type: ignore[misc]  # the theme carries no types
+    """Rows that are kept for good. A column can be sorted by only where an admin lists it in ``sortable_by``.
+
+    ``phone_fields`` hold phone numbers, one or several with spaces between.
+    """
 
     paginator = BoundedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
+    list_filter_sheet = False
+    compressed_fields = True
     sortable_by: ClassVar[tuple[str, ...]] = ()
+    phone_fields: ClassVar[tuple[str, ...]] = ()
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -55,7 +69,42 @@ class KeptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only for
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
         """A key can't be edited: saving under another one would make a second row."""
         fields = tuple(super().get_readonly_fields(request, obj))
-        return (*fields, self.opts.pk.name) if obj and not self.opts.pk.auto_created else fields
+        if obj and not self.opts.pk.auto_created:
+            fields = (*fields, self.opts.pk.name)
+        return (*fields, *self._masks(request).values())
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        masks = self._masks(request)
+        return [masks.get(name, name) for name in super().get_list_display(request)]
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        return _replaced(super().get_fields(request, obj), self._masks(request))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        masks = self._masks(request)
+        return [
+            (title, options | {"fields": _replaced(options["fields"], masks)})
+            for title, options in super().get_fieldsets(request, obj)
+        ]
+
+    def _masks(self, request: HttpRequest) -> dict[Any, Callable[[Any], str]]:
+        """What stands in for the fields with phone numbers, for those who needn't see them."""
+        if sees_phones(request.user):
+            return {}
+        return {name: _masked_column(self.opts.get_field(name)) for name in self.phone_fields}
+
+
+def _replaced(fields: Any, masks: dict[Any, Any]) -> list[Any]:
+    """The fields, those of one line grouped in a tuple, with masks in the place of what they stand in for."""
+    return [tuple(_replaced(f, masks)) if isinstance(f, (list, tuple)) else masks.get(f, f) for f in fields]
+
+
+def _masked_column(field: Any) -> Callable[[Any], str]:
+    def column(row: Any) -> str:
+        return " ".join(masked(phone) for phone in getattr(row, field.name).split()) or "-"
+
+    column.__name__ = f"{field.name}_masked"
+    return admin.display(description=field.verbose_name)(column)
 
 
 class RecordAdmin(KeptAdmin):

@@ -32,3 +32,8 @@ def canonical(number: str) -> str | None:
     if not phonenumbers.is_possible_number(parsed):
         return None
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
+
+
+def masked(number: str) -> str:
+    """A number for those who needn't know it: 84905123456 as 8490•••••56."""
+    return number[:4] + "•" * (len(number) - 6) + number[-2:] if len(number) > 6 else "•" * len(number)

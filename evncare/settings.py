@@ -8,12 +8,14 @@ import os
 import secrets
 import sys
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import environ
 from celery.schedules import crontab, schedule
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -56,6 +58,10 @@ require("SECRET_KEY", len(SECRET_KEY) >= 32, "it needs at least 32 characters")
 ALLOWED_HOSTS: list[str] = read("ALLOWED_HOSTS", env.list, ["localhost", "127.0.0.1", "[::1]"])
 
 INSTALLED_APPS = [
+    # The theme comes before what it themes.
+    "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
+    "unfold.contrib.import_export",
     "evncare.desk",
     "sms",
     "billing",
@@ -65,11 +71,16 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "django.contrib.admin",
+    "evncare.desk.apps.DeskAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
+    "csp",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
 ]
@@ -82,9 +93,13 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "axes.middleware.AxesMiddleware",  # last, as it asks
 ]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 
 ROOT_URLCONF = "evncare.urls"
 WSGI_APPLICATION = "evncare.wsgi.application"
@@ -239,6 +254,59 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
+
+# Signing in. Guessing is stopped for the name at the address it is tried from, so nobody can lock others out.
+AXES_FAILURE_LIMIT: int = read("SIGN_IN_ATTEMPTS", env.int, 5)
+require("SIGN_IN_ATTEMPTS", AXES_FAILURE_LIMIT > 0, "it must be at least 1")
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+# A session ends when nothing was asked for so long, and with the browser.
+SESSION_MINUTES: int = read("SESSION_MINUTES", env.int, 60)
+require("SESSION_MINUTES", SESSION_MINUTES > 0, "it must be at least 1")
+SESSION_COOKIE_AGE = SESSION_MINUTES * 60
+SESSION_SAVE_EVERY_REQUEST = True
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+OTP_TOTP_ISSUER = "evncare"
+
+# Nothing is loaded from anywhere else. Why the exceptions: docs/decisions/content-security-policy.md.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'", "'unsafe-eval'"],
+        "style-src": ["'self'", "'unsafe-inline'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+
+# The theme. Which pages the side bar lists: evncare/desk/navigation.py.
+_BLUE = {
+    50: "97% .014 254.6", 100: "93.2% .032 255.6", 200: "88.2% .059 254.1", 300: "80.9% .105 251.8",
+    400: "70.7% .165 254.6", 500: "54.6% .215 262.9", 600: "48.8% .2 264", 700: "42.4% .18 265.6",
+    800: "37.9% .146 265.5", 900: "32% .11 266", 950: "26% .09 268",
+}  # fmt: skip
+UNFOLD = {
+    "SITE_TITLE": _("EVNCPC customer care"),
+    "SITE_HEADER": _("EVNCPC customer care"),
+    "SITE_SYMBOL": "bolt",
+    "SITE_URL": None,
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_LANGUAGES": True,
+    "STYLES": [lambda _request: static("desk/admin.css")],
+    "SCRIPTS": [lambda _request: static("desk/desk.js")],
+    "COLORS": {"primary": {str(weight): f"oklch({value})" for weight, value in _BLUE.items()}},
+    "SIDEBAR": {"command_search": True, "navigation": "evncare.desk.navigation.sections"},
+    "DASHBOARD_CALLBACK": "evncare.desk.start.page",
+    "LOGIN": {"form": "evncare.desk.signin.SignInForm"},
+}
 
 # A host name beyond loopback means that people reach us over a network: then everything goes over TLS.
 SECURE = any(host not in ("localhost", "127.0.0.1", "[::1]") for host in ALLOWED_HOSTS)

@@ -5,6 +5,7 @@ Every character is replaced on its own through one table, so the time is linear 
 whole text would not be: ``unicodedata`` sorts long runs of combining marks in quadratic time.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterator
 
@@ -90,3 +91,8 @@ def unaccent(text: str) -> str:
 def fold(text: str) -> str:
     """``text`` for searching and comparing: unaccented and in lower case."""
     return unaccent(text).lower()
+
+
+def words(text: str) -> str:
+    """The words of ``text`` as they are searched: folded, only letters a-z and digits, one space between."""
+    return " ".join(re.findall(r"[a-z0-9]+", fold(text)))

@@ -11,8 +11,10 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+import evncare.search  # noqa: F401  (the lookup "words")
 from evncare.fields import CodeField
 from evncare.periods import Period
+from evncare.phones import masked
 
 
 class Outcome(models.TextChoices):
@@ -79,16 +81,31 @@ class InboundMessage(models.Model):
     repeats = models.ForeignKey(
         "self", models.PROTECT, verbose_name=_("repeats"), null=True, blank=True, db_index=False, related_name="+"
     )
+    # What staff had answered or sent anew: a message of its own that follows the first, so that each still gets one
+    # reply. It carries no carrier's id that the carrier knows.
+    follows = models.ForeignKey(
+        "self", models.PROTECT, verbose_name=_("follows"), null=True, blank=True, db_index=False, related_name="+"
+    )
     concluded_at = models.DateTimeField(_("answered or refused at"), null=True, blank=True)
+    settled_at = models.DateTimeField(_("settled by staff at"), null=True, blank=True)
     erased_at = models.DateTimeField(_("personal data erased at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("message received")
         verbose_name_plural = _("messages received")
         ordering = ("-id",)
+        default_permissions = ("view",)
+        permissions = (
+            ("handle_inboundmessage", _("Can answer messages again, correct them and settle them")),
+            ("try_inboundmessage", _("Can try what a message would be answered")),
+        )
         indexes = (
             # inbox.answer_waiting: the queue, oldest first.
             models.Index(fields=("id",), name="inbound_waiting", condition=Q(state="WAITING")),
+            # The start page: what was set aside and nobody settled.
+            models.Index(
+                fields=("id",), name="inbound_set_aside", condition=Q(state="SET_ASIDE", settled_at__isnull=True)
+            ),
             # The log by phone, by customer and by day.
             models.Index(fields=("sender", "received_at"), name="inbound_by_sender"),
             models.Index(fields=("customer_code", "received_at"), name="inbound_by_customer"),
@@ -98,6 +115,10 @@ class InboundMessage(models.Model):
         )
         constraints = (
             models.UniqueConstraint(fields=("carrier", "message_id"), name="one_row_per_carrier_and_message_id"),
+            # handling: a message is answered or sent anew once, whoever clicks twice; then its follower may be.
+            models.UniqueConstraint(
+                fields=("follows",), condition=Q(follows__isnull=False), name="one_follower_per_message"
+            ),
             models.CheckConstraint(
                 condition=Q(state__in=("WAITING", "SET_ASIDE"), outcome="", concluded_at__isnull=True)
                 | (Q(state__in=("ANSWERED", "REFUSED"), concluded_at__isnull=False) & ~Q(outcome="")),
@@ -179,11 +200,14 @@ class OutboundMessage(models.Model):
     reported_at = models.DateTimeField(_("fate reported at"), null=True, blank=True)
     carrier_message_id = CodeField(_("carrier's id"), max_length=128, blank=True)
     failure = models.TextField(_("failure"), blank=True)
+    settled_at = models.DateTimeField(_("settled by staff at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("reply")
         verbose_name_plural = _("replies")
         ordering = ("-id",)
+        default_permissions = ("view",)
+        permissions = (("resend_outboundmessage", _("Can send replies again that may have been delivered")),)
         indexes = (
             # outbox.deliver_waiting: the queue, oldest first.
             models.Index(fields=("carrier", "send_after", "id"), name="outbound_waiting", condition=Q(state="WAITING")),
@@ -197,6 +221,12 @@ class OutboundMessage(models.Model):
             ),
             # The log by day.
             models.Index(fields=("created_at",), name="outbound_by_time"),
+            # The start page: what did not arrive, or perhaps did, and nobody settled.
+            models.Index(
+                fields=("id",),
+                name="outbound_unsettled",
+                condition=Q(state__in=("FAILED", "EXPIRED", "UNKNOWN"), settled_at__isnull=True),
+            ),
         )
         constraints = (
             models.CheckConstraint(condition=Q(segments__gte=1), name="reply_has_a_segment"),
@@ -242,6 +272,78 @@ class Move(models.Model):
         return f"{self.before} → {self.after}"
 
 
+class Handling(models.Model):
+    """What a member of staff did about a message, and why."""
+
+    class Kind(models.TextChoices):
+        ANSWERED_AGAIN = "ANSWERED_AGAIN", _("answered again")
+        CORRECTED = "CORRECTED", _("corrected and answered")
+        SENT_AGAIN = "SENT_AGAIN", _("sent again")
+        SETTLED = "SETTLED", _("settled by phone")
+
+    message = models.ForeignKey(
+        InboundMessage, models.PROTECT, verbose_name=_("message received"), related_name="handlings"
+    )
+    kind = models.CharField(_("kind"), max_length=14, choices=Kind)
+    by = models.CharField(_("by"), max_length=150)
+    reason = models.CharField(_("reason"), max_length=200)
+    at = models.DateTimeField(_("at"))
+
+    class Meta:
+        verbose_name = _("handling")
+        verbose_name_plural = _("handlings")
+        ordering = ("pk",)
+        default_permissions = ("view",)
+        constraints = (models.CheckConstraint(condition=~Q(reason="") & ~Q(by=""), name="handling_has_reason_and_author"),)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.message_id}"
+
+
+class WordingVersion(models.Model):
+    """One version of a reply's text, as staff worded it; the latest of its key is in force. None: as delivered."""
+
+    key = CodeField(_("wording"), max_length=32)
+    text = models.TextField(_("text"))
+    by = models.CharField(_("by"), max_length=150)
+    note = models.CharField(_("note"), max_length=200, blank=True)
+    at = models.DateTimeField(_("at"))
+
+    class Meta:
+        verbose_name = _("wording")
+        verbose_name_plural = _("wordings")
+        ordering = ("-pk",)
+        default_permissions = ("view", "add")
+        indexes = (models.Index(fields=("key", "id"), name="wordings_by_key"),)
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.pk}"
+
+
+class HourlyCount(models.Model):
+    """How many messages of one hour came to the same result: what the start page counts, without reading messages.
+
+    ``result`` is the outcome, or the state of those that have none yet.
+    """
+
+    hour = models.DateTimeField(_("hour"))
+    carrier = CodeField(_("carrier"), max_length=32)
+    keyword = CodeField(_("keyword"), max_length=8, blank=True)
+    result = CodeField(_("result"), max_length=16)
+    messages = models.PositiveIntegerField(_("messages"))
+
+    class Meta:
+        verbose_name = _("messages of an hour")
+        verbose_name_plural = _("messages by the hour")
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(fields=("hour", "carrier", "keyword", "result"), name="one_count_per_hour_and_result"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.hour:%d/%m/%Y %H} {self.keyword} {self.result}"
+
+
 class BlockedSender(models.Model):
     """A phone that gets no replies, until a time or for good."""
 
@@ -255,7 +357,7 @@ class BlockedSender(models.Model):
         verbose_name_plural = _("blocked senders")
 
     def __str__(self) -> str:
-        return f"{self.sender}"
+        return masked(self.sender)
 
 
 class CarrierState(models.Model):

@@ -32,29 +32,37 @@ OUTAGES = ("outages.outage",)
 MESSAGES = ("sms.inboundmessage", "sms.outboundmessage")
 BLOCKS = ("sms.blockedsender",)
 CONTROL = ("sms.carrierstate", "sms.auditrun", "sms.reconciliationrun")
+WORDINGS = ("sms.wordingversion",)
 PRIVACY = ("sms.privacyaction",)
+LOOKS = ("desk.accessrecord",)
 RUNS = ("imports.importrun",)
 STAFF = ("auth.user", "auth.group")
+PHONES = of("view", "billing.phones")  # in full; masked for all others
 
-DESK = of("view", *CUSTOMERS, *ACCOUNTS, *OUTAGES, *MESSAGES, *BLOCKS)
+DESK = of("view", *CUSTOMERS, *ACCOUNTS, *OUTAGES, *MESSAGES, *BLOCKS, *WORDINGS)
 
 # Nobody deletes: what left the billing system is history. Nobody writes messages: they are what carriers delivered.
 ROLES = {
-    "agent": Role(_("call-centre agent"), DESK),
-    "supervisor": Role(_("shift supervisor"),
-        DESK | of("view", *STAFF, *CONTROL, *RUNS) | of("add change", *BLOCKS) | of("add", "sms.reconciliationrun"),
+    "agent": Role(_("call-centre agent"), DESK | PHONES | of("try handle", MESSAGES[0])),
+    "supervisor": Role(
+        _("shift supervisor"),
+        DESK | PHONES | of("try handle", MESSAGES[0]) | of("resend", MESSAGES[1]) | of("add", *WORDINGS)
+        | of("view", *STAFF, *CONTROL, *RUNS) | of("add change", *BLOCKS) | of("add", "sms.reconciliationrun"),
     ),
     "billing": Role(
         _("billing staff"),
-        of("view", *CUSTOMERS, *ACCOUNTS, *OUTAGES) | of("add change", *CUSTOMERS, *ACCOUNTS, *OUTAGES)
-        | of("view confirm", *RUNS),
+        PHONES | of("view add change", *CUSTOMERS, *ACCOUNTS, *OUTAGES) | of("view confirm export", *RUNS),
     ),
-    "auditor": Role(_("auditor"), DESK | of("view", *STAFF, *CONTROL, *PRIVACY, *RUNS, "admin.logentry")),
+    "auditor": Role(
+        _("auditor"),
+        DESK | of("view", *STAFF, *CONTROL, *PRIVACY, *LOOKS) | of("view export", *RUNS)
+        | of("view", "admin.logentry"),
+    ),
     "administrator": Role(
         _("administrator"),
         DESK | of("add change", *CUSTOMERS, *ACCOUNTS, *OUTAGES) | of("view add change delete", *STAFF)
-        | of("view", "admin.logentry", *CONTROL, *PRIVACY) | of("add change", *BLOCKS)
-        | of("add", "sms.reconciliationrun") | of("view confirm", *RUNS),
+        | of("view", "admin.logentry", *CONTROL, *PRIVACY) | of("add change", *BLOCKS) | of("add", *WORDINGS)
+        | of("try", MESSAGES[0]) | of("add", "sms.reconciliationrun") | of("view confirm export", *RUNS),
     ),
 }  # fmt: skip
 

@@ -16,6 +16,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from import_export.admin import ExportActionMixin
 from import_export.formats.base_formats import CSV
+from unfold.admin import ModelAdmin
+from unfold.contrib.import_export.forms import ExportForm
 
 from evncare.admin import RecordAdmin, grouped, tag
 from evncare.imports import pages
@@ -24,15 +26,16 @@ from evncare.imports.models import ImportRun
 from evncare.imports.resources import EXPORT_FORMATS, MOST_ROWS_OF_A_WORKBOOK, lines, resource_for
 
 
-class ExchangeAdmin(ExportActionMixin, admin.ModelAdmin):  # type: ignore[misc,type-arg]
+class ExchangeAdmin(ExportActionMixin, ModelAdmin):  # type: ignore[misc]
     """A ModelAdmin with import and export by the declaration in ``export``.
 
-    Who may add and change rows of the model may import, who may view them may export, whatever single rows allow.
+    Who may add and change rows of the model may import; who may view them, and may export at all, may export.
     """
 
     export: Export
 
     import_export_change_list_template = "admin/import_export/change_list_import_export.html"
+    export_form_class = ExportForm
     to_encoding = "utf-8-sig"  # by its mark, spreadsheets know UTF-8
 
     def get_urls(self) -> list[Any]:
@@ -54,7 +57,7 @@ class ExchangeAdmin(ExportActionMixin, admin.ModelAdmin):  # type: ignore[misc,t
         return EXPORT_FORMATS
 
     def has_export_permission(self, request: HttpRequest) -> bool:
-        return bool(self.has_view_permission(request))
+        return bool(self.has_view_permission(request)) and request.user.has_perm("imports.export_importrun")
 
     def _do_file_export(
         self, file_format: Any, request: HttpRequest, queryset: QuerySet[Any], export_form: Any = None

@@ -160,7 +160,10 @@ class ImportRun(models.Model):
         verbose_name_plural = _("import runs")
         ordering = ("-id",)
         default_permissions = ("view",)
-        permissions = (("confirm_importrun", _("Can confirm, cancel and undo imports")),)
+        permissions = (
+            ("confirm_importrun", _("Can confirm, cancel and undo imports")),
+            ("export_importrun", _("Can export tables")),
+        )
         indexes = (
             # runs.work_waiting: the queue, oldest first.
             models.Index(

@@ -1,3 +1,5 @@
-"""The admin's pages on messages: the log, and what keeps it in order."""
+"""The admin of sms: the message log, trying a message, the wordings, and what keeps the messages in order."""
 
-from sms.admin import control, messages  # noqa: F401  (registers the pages)
+from sms.admin import control as control
+from sms.admin import messages as messages
+from sms.admin import wordings as wordings

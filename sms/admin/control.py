@@ -32,6 +32,7 @@ class BlockedSenderAdmin(KeptAdmin):
     search_fields = ("sender",)
     search_help_text = _("Phone number.")
     ordering = ("-created_at",)
+    phone_fields = ("sender",)
     fields = ("sender", "reason", "until")
 
     def save_model(self, request: HttpRequest, obj: BlockedSender, form: Any, change: bool) -> None:

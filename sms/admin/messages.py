@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.html import format_html
@@ -18,6 +18,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from evncare.admin import RecordAdmin, begins, tag, typed_code, typed_phone
+from sms.admin import trying
 from sms.admin.life import life, reply_to, understood
 from sms.models import InboundMessage, OutboundMessage
 from sms.syntaxes import SYNTAXES
@@ -143,6 +144,7 @@ class InboundMessageAdmin(RecordAdmin):
         "conclusion",
         "reply_state",
     )
+    phone_fields = ("sender",)
     list_filter = (DayFilter, "state", "outcome", KeywordFilter, CarrierFilter)
     list_select_related = ("reply",)
     search_fields = ("sender", "customer_code", "message_id", "text")
@@ -152,6 +154,10 @@ class InboundMessageAdmin(RecordAdmin):
         (_("Life of the message"), {"fields": ("life",)}),
     )
     readonly_fields = ("conclusion", "life")
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(trying.try_message)
+        return [path("try/", view, name="sms_try"), *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer("payload")
@@ -206,6 +212,7 @@ class OutboundMessageAdmin(RecordAdmin):
         "charge",
         "attempts",
     )
+    phone_fields = ("recipient",)
     list_filter = (ReplyDayFilter, "state", "charge", CarrierFilter)
     list_select_related = ("inbound",)
     search_fields = ("recipient", "reference", "carrier_message_id", "text")

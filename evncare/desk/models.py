@@ -1,0 +1,44 @@
+"""Who looked at whose data: customers' pages, messages, exports. Rows are kept; the auditor searches them."""
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from evncare.fields import CodeField
+
+
+class AccessRecord(models.Model):
+    """One look of a member of staff at personal data, or one export of it."""
+
+    class Kind(models.TextChoices):
+        CUSTOMER = "CUSTOMER", _("customer's page")
+        MESSAGE = "MESSAGE", _("message's page")
+        TRIAL = "TRIAL", _("trial of a message")
+        EXPORT = "EXPORT", _("export")
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, verbose_name=_("user"), related_name="+", db_index=False
+    )
+    kind = models.CharField(_("kind"), max_length=8, choices=Kind)
+    # A customer's code, a message's number, or the kind of what was exported.
+    subject = CodeField(_("subject"), max_length=40)
+    # Of an export: which rows and columns, in words.
+    detail = models.CharField(_("detail"), max_length=500, blank=True)
+    rows = models.PositiveIntegerField(_("rows"), null=True, blank=True)
+    address = models.GenericIPAddressField(_("network address"), null=True, blank=True)
+    at = models.DateTimeField(_("at"))
+
+    class Meta:
+        verbose_name = _("look at data")
+        verbose_name_plural = _("looks at data")
+        ordering = ("-pk",)
+        default_permissions = ("view",)
+        indexes = (
+            # The auditor's questions: who saw this customer, what did this person see, what happened that day.
+            models.Index(fields=("subject", "at"), name="access_by_subject"),
+            models.Index(fields=("user", "at"), name="access_by_user"),
+            models.Index(fields=("at",), name="access_by_time"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.kind} {self.subject}"
