@@ -14,6 +14,8 @@ from ipaddress import IPv6Address, ip_address, ip_network
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from evncare.addresses import client_address
+
 # What the columns of a message can hold; a longer one is refused rather than cut.
 MESSAGE_ID_LENGTH = 128
 SENDER_LENGTH = 32
@@ -215,7 +217,7 @@ class Gateway(ABC):
 
     def _calls_from_its_networks(self, request: HttpRequest) -> bool:
         try:
-            address = ip_address(request.META.get("REMOTE_ADDR", ""))
+            address = ip_address(client_address(request) or "")
         except ValueError:  # a Unix socket
             return False
         if isinstance(address, IPv6Address):
