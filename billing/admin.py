@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.db.models import Max, Min, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -18,10 +19,13 @@ from django.utils.translation import gettext_lazy as _
 
 from billing import exports, queries
 from billing.models import CUSTOMER_CODE_LENGTH, Customer, Debt, Invoice, MeterReading, ReadingSchedule
-from evncare.admin import KeptAdmin, begins, number, tag, typed_code, typed_phone
+from evncare.admin import KeptAdmin, number, sees_phones, tag, typed_code, typed_meter, typed_phone
 from evncare.imports.admin import ExchangeAdmin
-from evncare.phones import canonical
-from evncare.text import fold
+from evncare.phones import canonical, is_whole
+from evncare.search import begins
+
+# How many customers one search of their list shows: more nobody reads.
+MOST_FOUND = 200
 
 
 class CustomerForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only for the type checker
@@ -42,11 +46,13 @@ class CustomerForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only f
 class CustomerAdmin(KeptAdmin, ExchangeAdmin):
     export = exports.CUSTOMERS
     form = CustomerForm
-    list_display = ("code", "name", "address", "phones", "unit", "book", "station", "facts")
+    list_display = ("code", "name", "address", "phones", "unit", "book", "station")
     sortable_by = ("code",)
     phone_fields = ("phones",)
     search_fields = ("code", "phones", "name", "address")
-    search_help_text = _("Customer code or its beginning, phone number, or words of name and address without accents.")
+    search_help_text = _(
+        "Customer code, phone or meter number, each perhaps only its beginning, or words of name and address."
+    )
     readonly_fields = ("facts",)
     fieldsets = (
         (None, {"fields": ("code", "name", "address", "phones", "email")}),
@@ -57,13 +63,23 @@ class CustomerAdmin(KeptAdmin, ExchangeAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
+        if not search_term:
+            return queryset, False
         if code := typed_code(search_term):
             return queryset.filter(begins("code", code)), False
-        if phone := typed_phone(search_term):
-            return queryset.filter(phones__contains=phone), False
-        for word in fold(search_term).split():
-            queryset = queryset.filter(search_text__contains=word)
-        return queryset, False
+        codes = [customer.code for customer in self._found(request, search_term)]
+        if len(codes) > MOST_FOUND and request.GET.get(SEARCH_VAR):
+            told = gettext("Only %(count)s of the customers found are listed. Type more to narrow it down.")
+            messages.info(request, told % {"count": MOST_FOUND})
+        return queryset.filter(code__in=codes[:MOST_FOUND]), False
+
+    def _found(self, request: HttpRequest, term: str) -> list[queries.Listed]:
+        phone = typed_phone(term)
+        if phone and (is_whole(phone) or sees_phones(request.user)):
+            return queries.customers_called(phone, MOST_FOUND + 1)
+        meter = typed_meter(term)
+        of_meter = queries.customers_of_meter(meter, MOST_FOUND + 1) if meter else []
+        return of_meter or queries.customers_named(term, MOST_FOUND + 1)
 
     @admin.display(description=_("billing data"))
     def facts(self, customer: Customer) -> SafeString | str:

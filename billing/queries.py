@@ -6,15 +6,17 @@ Money is whole VND; readings and consumption are exact decimals (kWh, or kvarh f
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Max, Min, Model, Q
+from django.db.models import Max, Min, Model, Q, QuerySet
 
 from billing.models import Customer, Debt, InPeriod, Invoice, MeterReading, ReadingSchedule
 from evncare.periods import Period
+from evncare.search import begins
+from evncare.text import words
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,28 @@ class Bill:
 
 @dataclass(frozen=True)
 class Owed:
-    """What is unpaid of a period's bills, without and as tax."""
+    """What is unpaid of a period's bills, without and as tax. ``due_date`` is the first that is known of them."""
 
     period: Period
     amount: int
     tax: int
+    due_date: date | None = None
 
     @property
     def total(self) -> int:
         return self.amount + self.tax
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A customer as a search lists them, by ``meter`` if they were found by one."""
+
+    code: str
+    name: str
+    address: str
+    phones: tuple[str, ...]
+    unit: str
+    meter: str = ""
 
 
 EVERY_KY = range(1, 10)
@@ -150,15 +165,15 @@ def bills(asked: Collection[AccountMonth]) -> dict[AccountMonth, list[Bill]]:
 
 def unpaid(codes: Collection[str]) -> dict[str, list[Owed]]:
     """What these accounts owe, one sum a period, the latest period first."""
-    sums: dict[tuple[str, Period], list[int]] = defaultdict(lambda: [0, 0])
+    debts: dict[tuple[str, Period], list[Debt]] = defaultdict(list)
     for debt in Debt.objects.filter(customer__in=set(codes), settled_at__isnull=True):
-        owed = sums[debt.customer_id, debt.period]
-        owed[0] += debt.amount
-        owed[1] += debt.tax
+        debts[debt.customer_id, debt.period].append(debt)
     found: dict[str, list[Owed]] = defaultdict(list)
-    for (code, period), (amount, tax) in sorted(sums.items(), key=lambda item: item[0][1].sort_key, reverse=True):
+    for (code, period), rows in sorted(debts.items(), key=lambda item: item[0][1].sort_key, reverse=True):
+        amount, tax = sum(row.amount for row in rows), sum(row.tax for row in rows)
         if amount + tax:
-            found[code].append(Owed(period, amount, tax))
+            due_date = min((row.due_date for row in rows if row.due_date), default=None)
+            found[code].append(Owed(period, amount, tax, due_date))
     return found
 
 
@@ -182,6 +197,55 @@ def read_periods(known: Collection[Account]) -> dict[Account, list[Period]]:
 def billed_periods(known: Collection[Account]) -> dict[Account, list[Period]]:
     """The periods for which these accounts have an energy bill, the latest first."""
     return _periods(Invoice, known, original__isnull=True, kind=Invoice.Kind.ENERGY)
+
+
+# Searches. Each takes about as long at any size of the tables, whatever is typed.
+
+# A meter has up to five registers a period. So many rows tell the meters of enough customers, or all periods of one.
+READINGS_PER_CUSTOMER = 12
+
+
+def customers_coded(start: str, limit: int) -> list[Listed]:
+    """The first customers whose code begins with ``start``."""
+    return _listed(Customer.objects.filter(begins("code", start)).order_by("code")[:limit])
+
+
+def customers_called(start: str, limit: int) -> list[Listed]:
+    """Some customers with a phone that begins with ``start``, in canonical form (``evncare.phones.beginning``)."""
+    return _listed(Customer.objects.filter(phones__words=start).order_by()[:limit])
+
+
+def customers_named(text: str, limit: int) -> list[Listed]:
+    """Customers by words of name and address, in any order, accented or not, each perhaps only begun.
+
+    First come, in order, those whose name begins with the text. They stand together in an index, so a surname that a
+    third of all have costs no more than a rare one. Only if they are few, others are looked up by their words.
+    """
+    found = _listed(Customer.objects.filter(begins("search_text", words(text))).order_by("search_text")[:limit])
+    if len(found) < limit:
+        known = {customer.code for customer in found}
+        others = _listed(Customer.objects.filter(search_text__words=text).order_by()[:limit])
+        found += sorted((c for c in others if c.code not in known), key=lambda c: words(f"{c.name} {c.address}"))
+    return found[:limit]
+
+
+def customers_of_meter(start: str, limit: int) -> list[Listed]:
+    """Customers with a reading of a meter whose number begins with ``start``, those read most lately first."""
+    rows = (
+        MeterReading.objects.filter(begins("meter", start), **every_period(MeterReading))
+        .order_by("-year", "-month", "-ky", "-meter")
+        .values_list("customer_id", "meter")[: limit * READINGS_PER_CUSTOMER]
+    )
+    meters: dict[str, str] = {}
+    for code, meter in rows:
+        meters.setdefault(code, meter)
+    by_code = {customer.code: customer for customer in _listed(Customer.objects.filter(code__in=list(meters)[:limit]))}
+    return [replace(by_code[code], meter=meter) for code, meter in meters.items() if code in by_code]
+
+
+def _listed(customers: QuerySet[Customer]) -> list[Listed]:
+    rows = customers.values_list("code", "name", "address", "phones", "unit")
+    return [Listed(code, name, address, tuple(phones.split()), unit) for code, name, address, phones, unit in rows]
 
 
 def _signed(adjustment: str, total: int) -> int:

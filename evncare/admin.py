@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from functools import cache
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -10,7 +11,7 @@ from django.contrib import admin
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.core.paginator import Paginator
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.formats import get_format
 from django.utils.functional import cached_property
@@ -18,10 +19,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
-from evncare.phones import canonical, masked
+from evncare.phones import beginning, masked
 from evncare.text import unaccent
-
-_HIGHEST_CHARACTER = "\U0010ffff"
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic only for the type checker
@@ -57,7 +56,7 @@ class KeptAdmin(ModelAdmin):  # type: ignore[misc]  # the theme carries no types
     paginator = BoundedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    list_per_page = 50
+    list_per_page = 25
     list_filter_sheet = False
     compressed_fields = True
     sortable_by: ClassVar[tuple[str, ...]] = ()
@@ -71,25 +70,25 @@ class KeptAdmin(ModelAdmin):  # type: ignore[misc]  # the theme carries no types
         fields = tuple(super().get_readonly_fields(request, obj))
         if obj and not self.opts.pk.auto_created:
             fields = (*fields, self.opts.pk.name)
-        return (*fields, *self._masks(request).values())
+        return (*fields, *self._masks(request, obj).values())
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        masks = self._masks(request)
+        masks = self._masks(request, self.model())
         return [masks.get(name, name) for name in super().get_list_display(request)]
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        return _replaced(super().get_fields(request, obj), self._masks(request))
+        return _replaced(super().get_fields(request, obj), self._masks(request, obj))
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        masks = self._masks(request)
+        masks = self._masks(request, obj)
         return [
             (title, options | {"fields": _replaced(options["fields"], masks)})
             for title, options in super().get_fieldsets(request, obj)
         ]
 
-    def _masks(self, request: HttpRequest) -> dict[Any, Callable[[Any], str]]:
-        """What stands in for the fields with phone numbers, for those who needn't see them."""
-        if sees_phones(request.user):
+    def _masks(self, request: HttpRequest, row: Model | None) -> dict[Any, Callable[[Any], str]]:
+        """What stands in for the fields with phone numbers, for those who needn't see them. A new row has none."""
+        if row is None or sees_phones(request.user):
             return {}
         return {name: _masked_column(self.opts.get_field(name)) for name in self.phone_fields}
 
@@ -99,6 +98,7 @@ def _replaced(fields: Any, masks: dict[Any, Any]) -> list[Any]:
     return [tuple(_replaced(f, masks)) if isinstance(f, (list, tuple)) else masks.get(f, f) for f in fields]
 
 
+@cache  # a form knows its fields by identity
 def _masked_column(field: Any) -> Callable[[Any], str]:
     def column(row: Any) -> str:
         return " ".join(masked(phone) for phone in getattr(row, field.name).split()) or "-"
@@ -151,10 +151,11 @@ def typed_code(term: str) -> str:
 
 
 def typed_phone(term: str) -> str:
-    """The canonical form of the phone number that ``term`` is; else empty."""
-    return (canonical(term) or "") if re.fullmatch(r"[\d\s+().-]+", term) else ""
+    """The canonical form of the phone number, or of the beginning of one, that ``term`` is; else empty."""
+    return beginning(term) if re.fullmatch(r"[\d\s+().-]+", term) else ""
 
 
-def begins(field: str, start: str) -> Q:
-    """That a code begins with ``start``. As a range, since SQLite has no index for LIKE."""
-    return Q(**{f"{field}__gte": start, f"{field}__lt": start + _HIGHEST_CHARACTER})
+def typed_meter(term: str) -> str:
+    """The meter number, or the beginning of one, that ``term`` is; else empty."""
+    meter = unaccent(term).strip().upper()
+    return meter if re.fullmatch(r"(?=.*[0-9])[0-9A-Z./-]{4,30}", meter) else ""

@@ -16,6 +16,10 @@ class Period:
     month: int
     year: int
 
+    def __str__(self) -> str:
+        """1/10/2016, or 10/2016 where no kỳ is named."""
+        return "/".join(str(part) for part in (self.ky, self.month, self.year) if part)
+
     @property
     def sort_key(self) -> tuple[int, int, int]:
         """Order in time; a period without kỳ sorts before those of its month that have one."""

@@ -11,6 +11,9 @@ RENUMBERED = {
     "199": "59",
 }  # fmt: skip
 
+# Digits after the country's code: what a beginning needs to tell numbers apart, and the most that a number has.
+SHORTEST, LONGEST = 4, 10
+
 
 def canonical(number: str) -> str | None:
     """The canonical form (``84905123456``) of a phone number written in any usual way, or None if it is none.
@@ -32,6 +35,28 @@ def canonical(number: str) -> str | None:
     if not phonenumbers.is_possible_number(parsed):
         return None
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
+
+
+def beginning(number: str) -> str:
+    """The canonical form of a number of which the rest may still be missing: ``0905123`` as ``84905123``.
+
+    Empty if neither a zero nor the country's code tells where it begins, or if fewer than SHORTEST digits follow.
+    """
+    if any(c.isalpha() for c in number):
+        return ""
+    bare = "".join(c for c in number if c.isdecimal())
+    for lead in ("0084", "84", "0"):
+        national = bare.removeprefix(lead).removeprefix("0")
+        if bare.startswith(lead) and len(national) <= LONGEST:
+            renumbered = RENUMBERED.get(national[:3])
+            national = f"{renumbered}{national[3:]}" if renumbered else national
+            return f"84{national}" if len(national) >= SHORTEST else ""
+    return (canonical(number) or "") if len(bare) >= 9 else ""
+
+
+def is_whole(number: str) -> bool:
+    """Whether a canonical number is more than the beginning of one."""
+    return len(number) >= 11
 
 
 def masked(number: str) -> str:

@@ -85,7 +85,7 @@ _TO_LATIN = _table()
 def unaccent(text: str) -> str:
     """``text`` without accents, in Latin letters where it used look-alikes or full-width forms; case and line breaks
     are kept. Unusual spaces become ordinary ones, invisible characters go. Anything else stays as it is."""
-    return text.translate(_TO_LATIN)
+    return text if text.isascii() else text.translate(_TO_LATIN)
 
 
 def fold(text: str) -> str:

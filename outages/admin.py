@@ -9,8 +9,9 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from evncare.admin import KeptAdmin, begins, tag, typed_code
+from evncare.admin import KeptAdmin, tag, typed_code
 from evncare.imports.admin import ExchangeAdmin
+from evncare.search import begins
 from outages import exports
 from outages.models import Outage
 

@@ -51,6 +51,27 @@ def test_an_old_eleven_digit_number_finds_its_new_form(admin_client):
     assert listed(admin_client, Customer, q="0122 9123456") == [CODE]
 
 
+def test_a_customer_is_found_by_a_phone_or_meter_of_which_the_beginning_is_typed(admin_client):
+    factories.customer()
+    factories.customer(OTHER, phones="84914000111")
+    factories.reading(meter="CT00451234")
+
+    assert listed(admin_client, Customer, q="0905 12") == listed(admin_client, Customer, q="ct0045") == [CODE]
+
+
+def test_a_search_lists_no_more_customers_than_anybody_reads_and_says_so(admin_client, monkeypatch):
+    monkeypatch.setattr("billing.admin.MOST_FOUND", 3)
+    for number in range(5):
+        factories.customer(f"PP0500{number:07}", name="Lê An" if number else "Võ An")
+    admin_client.cookies["django_language"] = "en"
+
+    page = admin_client.get(reverse("admin:billing_customer_changelist"), {"q": "le an"})
+    assert len(page.context["cl"].result_list) == 3
+    assert "Only 3 of the customers found are listed" in page.content.decode()
+    page = admin_client.get(reverse("admin:billing_customer_changelist"), {"q": "vo an"})
+    assert "are listed" not in page.content.decode()
+
+
 def test_a_customers_page_links_to_what_there_is_of_them_and_keeps_the_code(admin_client):
     factories.everything_published()
     address = reverse("admin:billing_customer_change", args=[CODE])

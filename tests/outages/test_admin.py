@@ -60,5 +60,5 @@ def test_a_page_takes_the_same_few_queries_however_many_rows_it_shows(admin_clie
     for number in range(30):
         factories.outage(station=f"T{number}")
 
-    with django_assert_max_num_queries(4):
+    with django_assert_max_num_queries(5):
         listed(admin_client)
