@@ -256,6 +256,8 @@ def _unexplained(owner: str, model: Any, rows: Any) -> Iterable[int]:
 
 
 MESSAGES, REPLIES = "messages", "replies"
+# What staff settled is accounted for; if they had it answered anew, the message that follows is looked at instead.
+UNSETTLED = {"settled_at__isnull": True}
 
 CHECKS = (
     Check("not_answered_once", MESSAGES, _("answered, but without exactly one reply"), _not_once),
@@ -264,18 +266,18 @@ CHECKS = (
         "refused_without_reason", MESSAGES, _("refused without a reason"), _such_messages(state="REFUSED", refusal="")
     ),
     Check("waiting_long", MESSAGES, _("wait longer than 5 minutes for their answer"), _waiting_long),
-    Check("set_aside", MESSAGES, _("set aside after failing"), _such_messages(state="SET_ASIDE")),
+    Check("set_aside", MESSAGES, _("set aside after failing"), _such_messages(state="SET_ASIDE", **UNSETTLED)),
     Check(
         "unexplained_state",
         MESSAGES,
         _("in a state that their recorded moves don't lead to"),
         lambda span, now: _unexplained("inbound", InboundMessage, _messages(span)),
     ),
-    Check("unknown", REPLIES, _("may have been sent"), _such_replies(state="UNKNOWN")),
+    Check("unknown", REPLIES, _("may have been sent"), _such_replies(state="UNKNOWN", **UNSETTLED)),
     Check("sending_long", REPLIES, _("being sent for longer than a claim lasts"), _sending_long),
     Check("unsent_long", REPLIES, _("wait for an hour, or for a carrier that is not in SMS_CARRIERS"), _unsent_long),
-    Check("failed", REPLIES, _("failed"), _such_replies(state="FAILED")),
-    Check("expired", REPLIES, _("expired"), _such_replies(state="EXPIRED")),
+    Check("failed", REPLIES, _("failed"), _such_replies(state="FAILED", **UNSETTLED)),
+    Check("expired", REPLIES, _("expired"), _such_replies(state="EXPIRED", **UNSETTLED)),
     Check(
         "unexplained_reply_state",
         REPLIES,

@@ -13,7 +13,7 @@ from typing import Any, cast
 from django.db import Error, IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Field
 
-from sms import gsm7, moves, rules, syntaxes
+from sms import gsm7, moves, rules, syntaxes, versions
 from sms.gateways.base import Receipt, Received
 from sms.models import InboundMessage, OutboundMessage, Outcome
 from sms.parser import Question, parse
@@ -109,13 +109,14 @@ def _conclude(messages: Sequence[InboundMessage], now: datetime) -> None:
     if not messages:
         return
     questions = [parse(message.text, syntaxes.grammar()) for message in messages]
-    rulings = rules.judge(messages, questions, now)
-    open_ones = [(m, q) for m, q in zip(messages, questions, strict=True) if m.pk not in rulings]
-    answers = syntaxes.answer(
-        [question for _, question in open_ones], now, [message.sender for message, _ in open_ones]
-    )
-    replies = {message.pk: answer for (message, _), answer in zip(open_ones, answers, strict=True)}
-    replies |= {pk: syntaxes.notice(ruling.refusal) for pk, ruling in rulings.items() if ruling.told}
+    with versions.in_force():
+        rulings = rules.judge(messages, questions, now)
+        open_ones = [(m, q) for m, q in zip(messages, questions, strict=True) if m.pk not in rulings]
+        answers = syntaxes.answer(
+            [question for _, question in open_ones], now, [message.sender for message, _ in open_ones]
+        )
+        replies = {message.pk: answer for (message, _), answer in zip(open_ones, answers, strict=True)}
+        replies |= {pk: syntaxes.notice(ruling.refusal) for pk, ruling in rulings.items() if ruling.told}
     for message, question in zip(messages, questions, strict=True):
         _note(message, question, replies.get(message.pk), rulings.get(message.pk), now)
     _update(messages)
@@ -160,7 +161,7 @@ def _reply(message: InboundMessage, answer: syntaxes.Answer, now: datetime) -> O
         text=answer.text,
         encoding=size.encoding,
         segments=size.segments,
-        charge=answer.charge,
+        charge=answer.charge and message.follows_id is None,  # the customer paid for the first
         created_at=now,
         send_after=now,
     )

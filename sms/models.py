@@ -106,10 +106,18 @@ class InboundMessage(models.Model):
             models.Index(
                 fields=("id",), name="inbound_set_aside", condition=Q(state="SET_ASIDE", settled_at__isnull=True)
             ),
+            # statistics.refresh: settled or not, what was set aside may still be answered, however old.
+            models.Index(fields=("received_at",), name="inbound_set_aside_by_time", condition=Q(state="SET_ASIDE")),
             # The log by phone, by customer and by day.
             models.Index(fields=("sender", "received_at"), name="inbound_by_sender"),
             models.Index(fields=("customer_code", "received_at"), name="inbound_by_customer"),
             models.Index(fields=("received_at",), name="inbound_by_time"),
+            # The log by outcome, of those that few messages have.
+            models.Index(
+                fields=("outcome", "id"),
+                name="inbound_by_outcome",
+                condition=Q(outcome__in=("no_data", "unknown_customer", "bad_syntax", "refused")),
+            ),
             # privacy.forget_old: the oldest that still hold personal data, without passing all that don't.
             models.Index(fields=("received_at",), name="inbound_unerased", condition=Q(erased_at__isnull=True)),
         )
@@ -223,9 +231,15 @@ class OutboundMessage(models.Model):
             models.Index(fields=("created_at",), name="outbound_by_time"),
             # The start page: what did not arrive, or perhaps did, and nobody settled.
             models.Index(
-                fields=("id",),
+                fields=("state", "id"),
                 name="outbound_unsettled",
                 condition=Q(state__in=("FAILED", "EXPIRED", "UNKNOWN"), settled_at__isnull=True),
+            ),
+            # The log of replies by state, of those that few replies have.
+            models.Index(
+                fields=("state", "id"),
+                name="outbound_by_state",
+                condition=Q(state__in=("FAILED", "EXPIRED", "UNKNOWN")),
             ),
         )
         constraints = (
@@ -294,7 +308,9 @@ class Handling(models.Model):
         verbose_name_plural = _("handlings")
         ordering = ("pk",)
         default_permissions = ("view",)
-        constraints = (models.CheckConstraint(condition=~Q(reason="") & ~Q(by=""), name="handling_has_reason_and_author"),)
+        constraints = (
+            models.CheckConstraint(condition=~Q(reason="") & ~Q(by=""), name="handling_has_reason_and_author"),
+        )
 
     def __str__(self) -> str:
         return f"{self.kind} {self.message_id}"
@@ -337,11 +353,33 @@ class HourlyCount(models.Model):
         verbose_name_plural = _("messages by the hour")
         default_permissions = ()
         constraints = (
-            models.UniqueConstraint(fields=("hour", "carrier", "keyword", "result"), name="one_count_per_hour_and_result"),
+            models.UniqueConstraint(
+                fields=("hour", "carrier", "keyword", "result"), name="one_count_per_hour_and_result"
+            ),
+        )
+        indexes = (
+            # statistics.refresh: the hours whose messages may still come to a result.
+            models.Index(fields=("hour",), name="counts_open", condition=Q(result__in=("WAITING", "SET_ASIDE"))),
         )
 
     def __str__(self) -> str:
         return f"{self.hour:%d/%m/%Y %H} {self.keyword} {self.result}"
+
+
+class CountingState(models.Model):
+    """How far the hours are counted. The one row is also the lock of whoever counts."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    until = models.DateTimeField(_("all hours before are counted"), null=True)
+    counted_at = models.DateTimeField(_("last counted at"), null=True)
+
+    class Meta:
+        verbose_name = _("state of counting")
+        verbose_name_plural = _("states of counting")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.until}"
 
 
 class BlockedSender(models.Model):

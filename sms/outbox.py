@@ -167,8 +167,8 @@ def _send(row: OutboundMessage) -> Sent:
     through = row.carrier
     reply = Reply(
         reference=row.reference,
-        # Another carrier than the one that brought the message does not know its id.
-        in_reply_to=row.inbound.message_id if through == row.inbound.carrier else "",
+        # Another carrier than the one that brought the message does not know its id, and none knows one of ours.
+        in_reply_to=row.inbound.message_id if through == row.inbound.carrier and not row.inbound.follows_id else "",
         to=row.recipient,
         short_code=row.short_code,
         text=row.text,

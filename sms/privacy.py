@@ -19,7 +19,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
 from evncare import phones
-from sms.models import BlockedSender, InboundMessage, Move, OutboundMessage, PrivacyAction
+from sms.models import BlockedSender, Handling, InboundMessage, Move, OutboundMessage, PrivacyAction
 
 BATCH_SIZE = 1000
 ERASED = "erased"
@@ -118,6 +118,8 @@ def _erase(messages: QuerySet[InboundMessage], now: datetime) -> int:
     ids = _ids(messages.select_for_update(of=("self",)))
     InboundMessage.objects.filter(pk__in=ids).update(sender="", text="", payload=b"", customer_code="", erased_at=now)
     OutboundMessage.objects.filter(inbound__in=ids).update(recipient="", text="", failure="")
+    # What staff wrote may name the customer; a reason has to remain.
+    Handling.objects.filter(message__in=ids).update(reason="…")
     # A carrier's answer, which is a cause, may quote the number.
     Move.objects.filter(inbound__in=ids).update(cause=ERASED)
     Move.objects.filter(outbound__in=OutboundMessage.objects.filter(inbound__in=ids)).update(cause=ERASED)
@@ -159,7 +161,7 @@ def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:
 
 MESSAGE_FIELDS = (
     "id", "carrier", "message_id", "sender", "short_code", "text", "operator", "sent_at", "received_at", "state",
-    "keyword", "customer_code", "ky", "month", "year", "outcome", "refusal", "concluded_at",
+    "keyword", "customer_code", "ky", "month", "year", "outcome", "refusal", "concluded_at", "follows_id", "settled_at",
 )  # fmt: skip
 REPLY_FIELDS = (
     "reference", "carrier", "recipient", "text", "segments", "charge", "created_at", "state", "sent_at", "reported_at",
@@ -169,13 +171,18 @@ REPLY_FIELDS = (
 
 def _described(ids: Sequence[int]) -> Iterator[dict[str, Any]]:
     for batch in _batches(ids):
-        messages = InboundMessage.objects.filter(pk__in=batch).order_by("pk").prefetch_related("moves", "reply__moves")
+        messages = (
+            InboundMessage.objects.filter(pk__in=batch)
+            .order_by("pk")
+            .prefetch_related("moves", "handlings", "reply__moves")
+        )
         for message in messages:
             reply = getattr(message, "reply", None)
             yield {
                 **_plain(message, MESSAGE_FIELDS),
                 "payload": bytes(message.payload).decode("utf-8", "backslashreplace"),
                 "moves": _moves(message),
+                "handlings": [_plain(handling, ("kind", "at", "reason")) for handling in message.handlings.all()],
                 "reply": {**_plain(reply, REPLY_FIELDS), "moves": _moves(reply)} if reply else None,
             }
 

@@ -2,19 +2,20 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
+from functools import lru_cache
 
 from django.conf import settings
 from django.db.models import Count, Q
 
 from evncare.text import unaccent
+from sms import versions
 from sms.models import BlockedSender, InboundMessage, Refusal
 from sms.parser import Question
 from sms.syntaxes import catalogue_text
-from sms.wording import WORDINGS
+from sms.wording import WORDINGS, in_force
 
 # A carrier that hears nothing within seconds may send again under a new id; a person asks again after the answer.
 RESEND_WINDOW = timedelta(seconds=60)
@@ -40,6 +41,20 @@ def refusal_of(sender: str, *, is_binary: bool = False) -> Refusal | None:
     return None
 
 
+@versions.in_force()
+def lasting_refusal(sender: str, text: str, *, is_binary: bool, now: datetime) -> Refusal | None:
+    """The rule that would refuse such a message also if staff had it answered anew."""
+    return _lasting(sender, text, is_binary, _blocked({sender}, now))
+
+
+def _lasting(sender: str, text: str, is_binary: bool, blocked: Container[str]) -> Refusal | None:
+    if refusal := refusal_of(sender, is_binary=is_binary):
+        return refusal
+    if sender in blocked:
+        return Refusal.BLOCKED
+    return Refusal.ECHO if is_echo(text) else None
+
+
 def judge(messages: Sequence[InboundMessage], questions: Sequence[Question], now: datetime) -> dict[int, Ruling]:
     """The rulings against those of a batch that are refused, by key. A fixed number of queries, whatever its size."""
     blocked = _blocked({message.sender for message in messages}, now)
@@ -47,13 +62,10 @@ def judge(messages: Sequence[InboundMessage], questions: Sequence[Question], now
     limits = _Limits(messages, now)
     rulings: dict[int, Ruling] = {}
     for message, question in sorted(zip(messages, questions, strict=True), key=lambda pair: pair[0].pk):
-        plain = refusal_of(message.sender, is_binary=message.is_binary)
-        if plain is None and message.sender in blocked:
-            plain = Refusal.BLOCKED
-        if plain is None and is_echo(message.text):
-            plain = Refusal.ECHO
-        if plain is not None:
+        if plain := _lasting(message.sender, message.text, message.is_binary, blocked):
             rulings[message.pk] = Ruling(plain)
+        elif message.follows_id is not None:
+            continue  # staff had it answered anew: the customer sent nothing more
         elif message.pk in repeated:
             rulings[message.pk] = Ruling(Refusal.RESENT, repeats=repeated[message.pk])
         elif over := limits.exceeded_by(message.sender, question.customer):
@@ -62,13 +74,14 @@ def judge(messages: Sequence[InboundMessage], questions: Sequence[Question], now
 
 
 def is_echo(text: str) -> bool:
-    """Whether a text is one of our own replies: then a machine is at the other end."""
-    return unaccent(text).strip().startswith(_openings())
+    """Whether a text is one of our own replies, as delivered or as worded now: then a machine is at the other end."""
+    said = (*WORDINGS.values(), *(in_force() or {}).values())
+    return unaccent(text).strip().startswith(_openings(said))
 
 
-@cache
-def _openings() -> tuple[str, ...]:
-    openings = {wording.partition("{")[0].strip() for wording in WORDINGS.values()} | {catalogue_text()}
+@lru_cache(maxsize=8)
+def _openings(wordings: tuple[str, ...]) -> tuple[str, ...]:
+    openings = {unaccent(wording.partition("{")[0]).strip() for wording in wordings} | {catalogue_text()}
     return tuple(opening for opening in openings if len(opening) > len("EVNCPC: "))
 
 
@@ -85,6 +98,7 @@ def _repeated(messages: Sequence[InboundMessage]) -> dict[int, int]:
             sender__in={message.sender for message in messages},
             text__in={message.text for message in messages},
             received_at__range=(min(received) - RESEND_WINDOW, max(received) + RESEND_WINDOW),
+            follows__isnull=True,
         )
         .exclude(refusal=Refusal.RESENT)
         .order_by("pk")
@@ -111,7 +125,9 @@ class _Limits:
 
     def __init__(self, messages: Sequence[InboundMessage], now: datetime) -> None:
         concluded = InboundMessage.objects.filter(
-            sender__in={message.sender for message in messages}, received_at__gt=now - timedelta(days=1)
+            sender__in={message.sender for message in messages},
+            received_at__gt=now - timedelta(days=1),
+            follows__isnull=True,
         ).exclude(concluded_at__isnull=True)
         hour = Q(received_at__gt=now - TOLD[Refusal.TOO_MANY])
         told = Q(state=InboundMessage.State.ANSWERED)

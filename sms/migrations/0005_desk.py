@@ -47,6 +47,19 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='CountingState',
+            fields=[
+                ('id', models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False)),
+                ('until', models.DateTimeField(null=True, verbose_name='all hours before are counted')),
+                ('counted_at', models.DateTimeField(null=True, verbose_name='last counted at')),
+            ],
+            options={
+                'verbose_name': 'state of counting',
+                'verbose_name_plural': 'states of counting',
+                'default_permissions': (),
+            },
+        ),
+        migrations.CreateModel(
             name='WordingVersion',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -91,8 +104,20 @@ class Migration(migrations.Migration):
             index=models.Index(condition=models.Q(('settled_at__isnull', True), ('state', 'SET_ASIDE')), fields=['id'], name='inbound_set_aside'),
         ),
         migrations.AddIndex(
+            model_name='inboundmessage',
+            index=models.Index(condition=models.Q(('state', 'SET_ASIDE')), fields=['received_at'], name='inbound_set_aside_by_time'),
+        ),
+        migrations.AddIndex(
             model_name='outboundmessage',
-            index=models.Index(condition=models.Q(('settled_at__isnull', True), ('state__in', ('FAILED', 'EXPIRED', 'UNKNOWN'))), fields=['id'], name='outbound_unsettled'),
+            index=models.Index(condition=models.Q(('settled_at__isnull', True), ('state__in', ('FAILED', 'EXPIRED', 'UNKNOWN'))), fields=['state', 'id'], name='outbound_unsettled'),
+        ),
+        migrations.AddIndex(
+            model_name='inboundmessage',
+            index=models.Index(condition=models.Q(('outcome__in', ('no_data', 'unknown_customer', 'bad_syntax', 'refused'))), fields=['outcome', 'id'], name='inbound_by_outcome'),
+        ),
+        migrations.AddIndex(
+            model_name='outboundmessage',
+            index=models.Index(condition=models.Q(('state__in', ('FAILED', 'EXPIRED', 'UNKNOWN'))), fields=['state', 'id'], name='outbound_by_state'),
         ),
         migrations.AddConstraint(
             model_name='inboundmessage',
@@ -106,6 +131,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='hourlycount',
             constraint=models.UniqueConstraint(fields=('hour', 'carrier', 'keyword', 'result'), name='one_count_per_hour_and_result'),
+        ),
+        migrations.AddIndex(
+            model_name='hourlycount',
+            index=models.Index(condition=models.Q(('result__in', ('WAITING', 'SET_ASIDE'))), fields=['hour'], name='counts_open'),
         ),
         migrations.AddIndex(
             model_name='wordingversion',

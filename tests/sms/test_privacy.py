@@ -8,10 +8,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 
-from sms import inbox, outbox, privacy, tasks
+from sms import handling, inbox, outbox, privacy, tasks
 from sms.audit import Span, audit
 from sms.gateways.base import Fate, Received, Report
-from sms.models import BlockedSender, InboundMessage, Move, OutboundMessage, PrivacyAction
+from sms.models import BlockedSender, Handling, InboundMessage, Move, OutboundMessage, PrivacyAction
 from sms.moves import move
 from tests import factories
 from tests.factories import CODE, NOW
@@ -33,7 +33,7 @@ def old(text: str = f"NTD {CODE}", **fields) -> InboundMessage:
 
 
 def everything_stored() -> str:
-    models = (InboundMessage, OutboundMessage, Move, PrivacyAction)
+    models = (InboundMessage, OutboundMessage, Move, Handling, PrivacyAction)
     return repr([list(model.objects.values()) for model in models])
 
 
@@ -208,6 +208,21 @@ def test_an_export_holds_everything_of_the_subject_and_nothing_of_others(tmp_pat
     assert file.stat().st_mode & 0o777 == 0o600
     with pytest.raises(CommandError):
         personal_data("export", "--phone", PHONE, "--out", str(file))
+
+
+def test_what_staff_did_is_exported_without_who_and_erased_without_why():
+    message = old()
+    follower = handling.send_again(message, by="lan", reason=f"{PHONE} gọi lại", now=NOW)
+    outbound = OutboundMessage.objects.filter(inbound=follower)
+    move(outbound, "EXPIRED", at=NOW, cause="too old to be sent")
+
+    first, second = json.loads(personal_data("export", "--phone", PHONE))["messages"]
+    [done] = first["handlings"]
+    assert (done["kind"], done["reason"], "by" in done) == ("SENT_AGAIN", f"{PHONE} gọi lại", False)
+    assert (second["follows_id"], second["sender"], second["handlings"]) == (message.pk, PHONE, [])
+    personal_data("erase", "--phone", PHONE)
+    assert "905123456" not in everything_stored()
+    assert Handling.objects.get().reason == "…"
 
 
 def test_an_export_goes_to_the_screen_too_and_erased_data_is_not_in_it():

@@ -51,6 +51,18 @@ def test_a_statement_that_agrees_matches_line_by_line(tmp_path):
     assert (result.lines, result.differing, result.percent, result.within_tolerance) == (3, 0, 0.0, True)
 
 
+def test_what_staff_had_sent_again_is_free_and_never_missing_there(tmp_path):
+    first = sent(state="FAILED")
+    follower = factories.inbound(
+        follows=first.inbound, message_id="desk-1", state="ANSWERED", outcome="answered", concluded_at=NOW
+    )
+    again = sent(message=follower, charge=False)
+    own = sent()
+    assert compared(tmp_path, "message_id,amount", f"{own.inbound.message_id},1000") == ({"matched": 1}, {})
+    lines = [f"{row.reference},1000" for row in (own, again)]
+    assert compared(tmp_path, "reference,amount", *lines) == ({"matched": 1, "different": 1}, {"free_here": 1})
+
+
 @pytest.mark.parametrize(
     "id_of",
     [lambda r: r.reference, lambda r: r.inbound.message_id, lambda r: r.carrier_message_id],

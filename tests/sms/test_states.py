@@ -12,9 +12,17 @@ from typing import Any
 from django.test import TestCase
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 
-from sms import audit, gateways, inbox, outbox
+from sms import audit, gateways, handling, inbox, outbox
 from sms.gateways.base import Fate, Received, Refused, Report, SendError, TryLater, Unknown
 from sms.models import InboundMessage, OutboundMessage, Refusal
 from tests.factories import NOW
@@ -51,6 +59,9 @@ class Asked:
     claimed: datetime | None = None
     taken: int = 0
     may_be_taken_again: bool = False
+    is_follower: bool = False
+    is_followed: bool = False
+    is_settled: bool = False
     history: list[str] = field(default_factory=list)
 
 
@@ -125,7 +136,8 @@ class Messages(RuleBasedStateMachine):
         if not message.sender.isdecimal():
             message.state, message.refusal = "REFUSED", Refusal.UNANSWERABLE_SENDER
             return
-        message.repeats = next((other for other in self.model if self.is_resend(message, other)), None)
+        if not message.is_follower:
+            message.repeats = next((other for other in self.model if self.is_resend(message, other)), None)
         if message.repeats:
             message.state, message.refusal = "REFUSED", Refusal.RESENT
         else:
@@ -134,7 +146,8 @@ class Messages(RuleBasedStateMachine):
     def is_resend(self, message: Asked, other: Asked) -> bool:
         """Same sender and text, a minute before at most, itself no resend, and not answered when this one came."""
         return (
-            self.model.index(other) < self.model.index(message)
+            not other.is_follower
+            and self.model.index(other) < self.model.index(message)
             and (other.sender, other.text) == (message.sender, message.text)
             and message.at - other.at <= timedelta(seconds=60)
             and other.refusal != Refusal.RESENT
@@ -153,9 +166,10 @@ class Messages(RuleBasedStateMachine):
         by_id = {message.message_id: message for message in self.model}
         for name in CARRIERS:
             for place, reply in enumerate(gateways.get(name).taken[before[name] :]):
-                self.was_sent(
-                    by_id[references[reply.reference]], answers[place] if place < len(answers) else "accepted"
-                )
+                message = by_id[references[reply.reference]]
+                assert reply.in_reply_to == ("" if message.is_follower else message.message_id)
+                assert not (reply.charge and message.is_follower)
+                self.was_sent(message, answers[place] if place < len(answers) else "accepted")
         for message in self.model:
             if message.reply == "WAITING" and message.due and message.due[1] <= self.now and self.is_too_old(message):
                 message.reply = "EXPIRED"
@@ -239,6 +253,48 @@ class Messages(RuleBasedStateMachine):
         if may and not (fate is Fate.ACCEPTED and message.reply == "SENT"):
             message.reply = FATES[fate]
 
+    # Staff do something about a message
+
+    @rule(target=asked, message=asked, kind=st.sampled_from(("answer", "correct", "send", "settle")))
+    def staff_handle_a_message(self, message: Asked, kind: str) -> Any:
+        row = InboundMessage.objects.get(message_id=message.message_id)
+        who = {"by": "lan", "reason": "the customer called", "now": self.now}
+        sure = {"confirmed_not_received": True, "may_resend_unknown": True}
+        may = self.may_be_handled(message, kind)
+        try:
+            if kind == "answer":
+                made = handling.answer_again(row, **who)
+            elif kind == "correct":
+                made = handling.correct_and_answer(row, "TC", **who)
+            elif kind == "send":
+                made = handling.send_again(row, **who, **sure)
+            else:
+                made = handling.settle(row, **who)
+        except handling.NotPossible:
+            assert not may
+            return multiple()
+        assert may
+        message.is_settled = True
+        if kind == "settle":
+            return multiple()
+        message.is_followed = True
+        text = "TC" if kind == "correct" else message.text
+        follower = Asked(message.carrier, made.message_id, message.sender, text, self.now, is_follower=True)
+        if kind == "send":
+            follower.state, follower.refusal, follower.concluded = "ANSWERED", message.refusal, self.now
+            follower.reply, follower.due = "WAITING", (self.now, self.now)
+        self.model.append(follower)
+        return follower
+
+    def may_be_handled(self, message: Asked, kind: str) -> bool:
+        if message.is_followed or message.state == "WAITING" or message.reply in ("WAITING", "SENDING"):
+            return False
+        if kind == "settle":
+            return not message.is_settled
+        if not message.sender.isdecimal():
+            return False
+        return bool(message.reply) if kind == "send" else message.reply != "UNKNOWN" or message.is_settled
+
     # What seldom comes about by chance
 
     @rule(message=asked, seconds=st.sampled_from((1, 20)))
@@ -282,6 +338,7 @@ class Messages(RuleBasedStateMachine):
             assert (row.state, row.refusal) == (message.state, message.refusal)
             assert repeats == (message.repeats.message_id if message.repeats else None)
             assert (reply.state if reply else "") == message.reply
+            assert bool(row.settled_at) == message.is_settled
             if reply and message.reply == "WAITING":
                 assert message.due[0] <= reply.send_after <= message.due[1]
 
