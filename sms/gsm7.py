@@ -21,6 +21,12 @@ class Size:
     units: int
     segments: int
 
+    @property
+    def left(self) -> int:
+        """The units that its last segment still holds."""
+        one, each = (160, 153) if self.encoding == GSM_7 else (70, 67)
+        return max((one if self.segments == 1 else each * self.segments) - self.units, 0)
+
 
 def is_gsm7(text: str) -> bool:
     return ALL.issuperset(text)

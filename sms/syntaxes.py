@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from billing import queries as billing
 from evncare.periods import Period
 from outages import queries as outages
+from sms import versions
 from sms.models import Outcome, Refusal
 from sms.parser import Grammar, Problem, Question, Shape
 from sms.wording import day, fill, fit, moment, number
@@ -76,7 +77,8 @@ class Syntax:
     """One question customers can ask: its keyword, what it takes, its name in TC's list, how it is answered.
 
     ``answer`` gets every such question of a batch at once, so that it looks up once, and returns their answers
-    in order. TC has none: its answer is the catalogue itself. ``private`` facts may be kept for registered phones.
+    in order. TC has none: its answer is the catalogue itself. ``source`` is the export whose rows it tells.
+    ``private`` facts may be kept for registered phones.
     """
 
     keyword: str
@@ -84,6 +86,7 @@ class Syntax:
     shape: Shape
     label: str = ""
     answer: Callable[[Sequence[Asked]], list[Answer]] | None = None
+    source: str = ""
     private: bool = False
 
     @property
@@ -101,6 +104,7 @@ class Syntax:
         return " ".join(words)
 
 
+@versions.in_force()
 def answer(questions: Sequence[Question], at: datetime, senders: Sequence[str | None] | None = None) -> list[Answer]:
     """The answers to a batch of questions as of a moment, in their order.
 
@@ -116,8 +120,7 @@ def answer(questions: Sequence[Question], at: datetime, senders: Sequence[str | 
         elif not SYNTAXES[question.keyword].shape.customer:
             answers[place] = Answer(Outcome.ANSWERED, f"{question.keyword}.answered", catalogue_text())
         elif question.customer not in known:
-            text = fill("unknown_customer", customer=question.customer, hotline=settings.HOTLINE)
-            answers[place] = Answer(Outcome.UNKNOWN_CUSTOMER, "unknown_customer", text, question.period)
+            answers[place] = unknown(question)
         elif senders and not may_be_told(question.keyword, known[question.customer], senders[place]):
             answers[place] = notice(Refusal.NOT_REGISTERED, question)
         else:
@@ -135,10 +138,17 @@ def may_be_told(keyword: str, account: billing.Account, sender: str | None) -> b
     return open_to_all or sender is None or sender in account.phones
 
 
+@versions.in_force()
 def notice(refusal: Refusal, question: Question | None = None) -> Answer:
     """The reply that tells a sender why a message is not answered."""
     text = fill(f"refused.{refusal}", customer=question.customer if question else "", hotline=settings.HOTLINE)
     return Answer(Outcome.REFUSED, f"refused.{refusal}", text, question.period if question else None, refusal)
+
+
+def unknown(question: Question) -> Answer:
+    """The reply to a question about a code of ours that no customer has."""
+    text = fill("unknown_customer", customer=question.customer, hotline=settings.HOTLINE)
+    return Answer(Outcome.UNKNOWN_CUSTOMER, "unknown_customer", text, question.period)
 
 
 def complain(question: Question, at: datetime) -> Answer:
@@ -361,6 +371,7 @@ SYNTAXES = {
             ACCOUNT_AND_PERIOD,
             "LichGhiDien",
             PeriodQuestion(billing.reading_dates, billing.scheduled_periods, word_reading_date),
+            source="schedules",
         ),
         Syntax(
             "CS",
@@ -368,6 +379,7 @@ SYNTAXES = {
             ACCOUNT_AND_PERIOD,
             "ChiSoTieuThu",
             PeriodQuestion(billing.readings, billing.read_periods, word_readings),
+            source="readings",
             private=True,
         ),
         Syntax(
@@ -376,10 +388,11 @@ SYNTAXES = {
             ACCOUNT_AND_PERIOD,
             "TienDien",
             PeriodQuestion(billing.bills, billing.billed_periods, word_bill),
+            source="invoices",
             private=True,
         ),
-        Syntax("NTD", _("debt"), ACCOUNT, "NoTienDien", answer_debts, private=True),
-        Syntax("LCD", _("supply interruptions"), ACCOUNT, "LichCatDien", answer_outages),
+        Syntax("NTD", _("debt"), ACCOUNT, "NoTienDien", answer_debts, source="debts", private=True),
+        Syntax("LCD", _("supply interruptions"), ACCOUNT, "LichCatDien", answer_outages, source="outages"),
         Syntax("TC", _("list of syntaxes"), NOTHING),
     )
 }

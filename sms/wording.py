@@ -1,20 +1,27 @@
 """The words of every reply: unaccented, GSM-7, never more than three segments. Pure.
 
 The published replies are exact to the character; the others speak in the same voice, and each names the
-command that would have worked or the hotline.
+command that would have worked or the hotline. What staff made of them is laid over by `sms/versions.py`.
 """
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import date, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import TypeVar
 
 from evncare.text import unaccent
 from sms import gsm7
 
+logger = logging.getLogger(__name__)
+
 MOST_SEGMENTS = 3
 
-# Keyed by question and case. A text made of parts (registers, debts, outages) has a wording for the part too.
+# As delivered, keyed by question and case. A text made of parts (registers, debts, outages) has a wording for the
+# part too. What may stand in a placeholder's stead is shown, and its worst case proved, by sms/examples.py.
 WORDINGS = {
     "LGD.answered": (
         "EVNCPC thong bao lich ghi dien Ky: {ky}, Thang: {month}, Nam: {year} cua khach hang la ngay: {date}. "
@@ -104,14 +111,62 @@ WORDINGS = {
 }
 
 Item = TypeVar("Item")
+Filled = tuple[str, Mapping[str, object]]  # a wording's key and the facts that it was given
+
+_in_force: ContextVar[Mapping[str, str] | None] = ContextVar("in_force", default=None)
+_traced: ContextVar[list[Filled] | None] = ContextVar("traced", default=None)
+
+
+@contextmanager
+def using(texts: Mapping[str, str]) -> Iterator[None]:
+    """Have these texts, by key, said instead of those delivered."""
+    token = _in_force.set(MappingProxyType(dict(texts)))
+    try:
+        yield
+    finally:
+        _in_force.reset(token)
+
+
+def in_force() -> Mapping[str, str] | None:
+    """The texts that stand in for delivered ones; None where nobody has said which (`using`)."""
+    return _in_force.get()
+
+
+@contextmanager
+def tracing() -> Iterator[list[Filled]]:
+    """What is filled meanwhile, in order."""
+    filled: list[Filled] = []
+    token = _traced.set(filled)
+    try:
+        yield filled
+    finally:
+        _traced.reset(token)
 
 
 def fill(key: str, **facts: object) -> str:
     """The wording with its placeholders replaced. What GSM-7 lacks is unaccented, or else shown as "?"."""
-    text = WORDINGS[key].format(**facts)
+    traced = _traced.get()
+    if traced is not None:
+        traced.append((key, facts))
+    text = _filled(key, facts)
     if gsm7.is_gsm7(text):
         return text
-    return "".join(c if gsm7.is_gsm7(c) else "?" for c in unaccent(text))
+    return "".join(c if gsm7.is_gsm7(c) else _plain(c) for c in text)
+
+
+def _filled(key: str, facts: Mapping[str, object]) -> str:
+    text = (_in_force.get() or {}).get(key)
+    if text is not None:
+        try:
+            return text.format(**facts)
+        except (LookupError, ValueError, TypeError, AttributeError) as error:
+            # Saved under a release that told more facts. A customer had better hear the delivered text than nothing.
+            logger.error("wording %s is in force but can't be filled (%s): said as delivered", key, error)
+    return WORDINGS[key].format(**facts)
+
+
+def _plain(character: str) -> str:
+    return "".join(c if gsm7.is_gsm7(c) else "?" for c in unaccent(character))
 
 
 def fit(word: Callable[[Sequence[Item], int], str], items: Sequence[Item]) -> str:

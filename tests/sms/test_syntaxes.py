@@ -78,9 +78,9 @@ def test_a_batch_takes_the_same_number_of_queries_whatever_its_size(django_asser
         for code in [CODE, *(f"PP05000{number:06}" for number in range(30))]
         for keyword in ("LGD", "CS", "TD", "NTD", "LCD")
     ]
-    # accounts; dates, their periods' years and periods; the same for readings; bills, adjustments, years and
+    # wordings; accounts; dates, their periods' years and periods; the same for readings; bills, adjustments, years and
     # periods; debts; outages
-    with django_assert_num_queries(1 + 3 + 3 + 4 + 1 + 1):
+    with django_assert_num_queries(1 + 1 + 3 + 3 + 4 + 1 + 1):
         syntaxes.answer(questions, NOW)
 
 

@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -15,9 +14,8 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from evncare import phones
-from sms import gsm7, inbox, rules, syntaxes
-from sms.models import Outcome
-from sms.parser import Question, parse
+from sms import inbox
+from sms.preview import preview
 
 
 class Command(BaseCommand):
@@ -38,41 +36,16 @@ class Command(BaseCommand):
         texts = iter([options["text"]]) if options["file"] is None else lines_of(options["file"])
         for batch in batches(texts):
             try:
-                previews = list(preview(batch, sender, at))
+                shown = [one.as_json() for one in preview(batch, sender, at)]
             except DatabaseError as error:
                 raise CommandError(f"the database can't be asked; has it been migrated? ({error})") from error
-            for shown in previews:
+            for one in shown:
                 if options["json"]:
-                    self.stdout.write(json.dumps(shown))
-                elif shown["reply"] is None:
-                    self.stderr.write(f"no reply: {shown['outcome']}")
+                    self.stdout.write(json.dumps(one))
+                elif one["reply"] is None:
+                    self.stderr.write(f"no reply: {one['outcome']}")
                 else:
-                    self.stdout.write(shown["reply"])
-
-
-def preview(texts: list[str], sender: str | None, at: datetime) -> Iterator[dict[str, Any]]:
-    """What would become of each text, as the documented object."""
-    questions = [parse(text, syntaxes.grammar()) for text in texts]
-    refused = sender is not None and rules.refusal_of(sender) is not None
-    for text, question, answer in zip(
-        texts, questions, syntaxes.answer(questions, at, [sender] * len(questions)), strict=True
-    ):
-        yield describe(text, question, None if refused else answer)
-
-
-def describe(text: str, question: Question, answer: syntaxes.Answer | None) -> dict[str, Any]:
-    period = answer.period if answer else question.period
-    size = gsm7.measure(answer.text) if answer else None
-    return {
-        "text": text,
-        "outcome": str(answer.outcome if answer else Outcome.REFUSED),
-        "syntax": question.keyword,
-        "customer": question.customer,
-        "period": asdict(period) if period else None,
-        "reply": answer.text if answer else None,
-        "encoding": size.encoding if size else None,
-        "segments": size.segments if size else 0,
-    }
+                    self.stdout.write(one["reply"])
 
 
 def moment(text: str | None) -> datetime:
