@@ -16,7 +16,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 from redis import Redis, RedisError
 
-from sms import audit, inbox, outbox, privacy
+from sms import audit, inbox, outbox, privacy, statistics
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,14 @@ def forget_old() -> None:
             return
 
 
+@shared_task(name="sms.count_hours")
+def count_hours() -> None:
+    _heard(count_hours)
+    for _ in _rounds(count_hours):
+        if not statistics.refresh(now=timezone.now()):
+            return
+
+
 @shared_task(name="sms.audit_yesterday")
 def audit_yesterday() -> None:
     now = timezone.now()
@@ -76,6 +84,11 @@ def _rounds(task: Task) -> Iterator[None]:
 def ring_answering() -> None:
     """Say that a message waits for its answer. Never raises: without a broker the scheduler's ring will do."""
     _ring(answer_waiting)
+
+
+def ring_delivering() -> None:
+    """Say that a reply waits to be sent. Never raises either."""
+    _ring(deliver_waiting)
 
 
 def _ring(task: Task) -> None:
