@@ -1,5 +1,5 @@
 from django.urls import path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from sms.views import InboundView, ReportView
 
@@ -9,5 +9,5 @@ urlpatterns = [
     path("sms/<slug:carrier>/inbound/", InboundView.as_view(), name="inbound"),
     path("sms/<slug:carrier>/reports/", ReportView.as_view(), name="reports"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("docs/", SpectacularSwaggerView.as_view(url_name="sms:schema"), name="docs"),
+    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="sms:schema"), name="docs"),
 ]

@@ -1,7 +1,7 @@
 """What keeps the messages in order: blocks, carriers, audits, reconciliations, and uses of personal data."""
 
 import gzip
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,8 +13,11 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from evncare.admin import KeptAdmin, RecordAdmin, tag
@@ -42,7 +45,22 @@ class BlockedSenderAdmin(KeptAdmin):
 
 @admin.register(CarrierState)
 class CarrierStateAdmin(RecordAdmin):
-    list_display = ("carrier", "failures", "closed_until")
+    list_display = ("carrier", "shown_state", "failures", "closed_until")
+
+    @admin.display(description=_("state"))
+    def shown_state(self, state: CarrierState) -> SafeString:
+        return health(state, timezone.now())
+
+
+def health(state: CarrierState | None, now: datetime) -> SafeString:
+    """How a carrier does, as a coloured word; one that has no state yet has done nothing wrong."""
+    if state and state.closed_until and state.closed_until > now:
+        until = date_format(timezone.localtime(state.closed_until), "H:i:s")
+        return tag("bad", gettext("pausing until %(time)s") % {"time": until})
+    if state and state.failures:
+        failures = ngettext("%(count)s failure in a row", "%(count)s failures in a row", state.failures)
+        return tag("warn", failures % {"count": state.failures})
+    return tag("good", gettext("in order"))
 
 
 PAGE_OF = {MESSAGES: "admin:sms_inboundmessage_change", REPLIES: "admin:sms_outboundmessage_change"}

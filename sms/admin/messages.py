@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from django.contrib import admin
-from django.db.models import Q, QuerySet
-from django.http import HttpRequest
-from django.template.loader import render_to_string
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_date
@@ -17,22 +19,18 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from evncare.admin import RecordAdmin, begins, tag, typed_code, typed_phone
+from evncare.admin import BoundedPaginator, RecordAdmin, sees_phones, tag
+from sms import search
+from sms.admin import message as page
 from sms.admin import trying
-from sms.admin.life import life, reply_to, understood
-from sms.models import InboundMessage, OutboundMessage
+from sms.admin.life import reply_to, understood
+from sms.models import InboundMessage, OutboundMessage, Outcome
+from sms.search import carriers
 from sms.syntaxes import SYNTAXES
 
+State = InboundMessage.State
+
 # Filters and searches
-
-
-def carriers() -> Iterator[str]:
-    """The carriers that ever handed over a message, by one look into the index for each."""
-    rows = InboundMessage.objects.order_by("carrier").values_list("carrier", flat=True)
-    carrier = rows.first()
-    while carrier is not None:
-        yield carrier
-        carrier = rows.filter(carrier__gt=carrier).first()
 
 
 class CarrierFilter(admin.SimpleListFilter):
@@ -58,6 +56,44 @@ class KeywordFilter(admin.SimpleListFilter):
         if not self.value():
             return queryset
         return queryset.filter(keyword="" if self.value() == "none" else self.value())
+
+
+class StateFilter(admin.ChoicesFieldListFilter):
+    """By state; a refusal by its outcome as well, which has an index."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().queryset(request, queryset)  # type: ignore[assignment]  # never None here
+        return rows.filter(outcome=Outcome.REFUSED) if State.REFUSED in (self.lookup_val or ()) else rows
+
+
+class AttentionFilter(admin.SimpleListFilter):
+    """What nobody has dealt with yet, and what is still under way."""
+
+    title = _("what needs attention")
+    parameter_name = "attention"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, Any]]:  # type: ignore[type-arg]
+        return [*page.ATTENTION.items(), ("waiting", _("under way"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        if value == "set_aside":
+            return queryset.filter(state=State.SET_ASIDE, settled_at__isnull=True)
+        if value in page.ATTENTION:
+            return queryset.filter(reply__state=value.upper(), reply__settled_at__isnull=True)
+        if value == "waiting":
+            # Each by an index of its own; as one condition over both tables it would read them whole.
+            waiting = InboundMessage.objects.filter(state=State.WAITING).order_by().values("pk")
+            replies = OutboundMessage.objects.order_by().values("inbound")
+            on_their_way = (replies.filter(state=state) for state in ("WAITING", "SENDING"))
+            return queryset.filter(pk__in=waiting.union(*on_their_way))
+        return queryset
+
+    @staticmethod
+    def ordering(request: HttpRequest) -> tuple[str, ...]:
+        """The order in which an index has what is asked for: by replies, which come in the order of their messages."""
+        value = request.GET.get(AttentionFilter.parameter_name)
+        return ("-reply__id",) if value in page.ATTENTION and value != "set_aside" else ()
 
 
 class DayFilter(admin.SimpleListFilter):
@@ -97,6 +133,11 @@ class DayFilter(admin.SimpleListFilter):
         start = timezone.make_aware(datetime.combine(first, time.min))
         return queryset.filter(**{f"{self.moment}__gte": start, f"{self.moment}__lt": start + timedelta(days=days)})
 
+    @classmethod
+    def ordering(cls, request: HttpRequest) -> tuple[str, ...]:
+        """By time, as the index has the days; by number, all that came after the day would be passed first."""
+        return (f"-{cls.moment}", "-pk") if request.GET.get(cls.parameter_name) else ()
+
     @staticmethod
     def _day(value: str) -> date | None:
         try:
@@ -109,34 +150,40 @@ class ReplyDayFilter(DayFilter):
     moment = "created_at"
 
 
-def matching(term: str, message: str = "") -> Q:
-    """The messages, or with ``message="inbound__"`` the replies, that staff mean by what they typed."""
-    term = term.strip()
-    if named := _with_id(term):
-        return Q(**{f"{message}pk__in": named})
-    if phone := typed_phone(term):
-        return Q(**{f"{message}sender": phone})
-    if code := typed_code(term):
-        return begins(f"{message}customer_code", code)
-    return Q(text__icontains=term) | Q(**{f"{message}sender": term})
+class LogPaginator(BoundedPaginator):
+    """Nobody leafs further through millions; whoever looks for something filters or searches."""
+
+    most = 1000
 
 
-def _with_id(term: str) -> set[int]:
-    """The messages that have this id with us or with their carrier, or whose reply has."""
-    known = tuple(carriers())
-    replies = OutboundMessage.objects
-    return {
-        *InboundMessage.objects.filter(carrier__in=known, message_id=term).values_list("pk", flat=True),
-        *replies.filter(reference=term.lower()).values_list("inbound", flat=True),
-        *replies.filter(carrier__in=known, carrier_message_id=term).values_list("inbound", flat=True),
-    }
+class SearchedAdmin(RecordAdmin):
+    """Messages or replies, searched as sms.search says."""
+
+    paginator = LogPaginator
+    change_list_template = "admin/sms/log.html"
+
+    search_help_text = _(
+        "Phone number or its beginning, customer code, message id, reply's reference, or words of the text."
+    )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if not search_term:
+            return queryset, False
+        rows, older = search.found(queryset, search_term, phones_in_part=sees_phones(request.user))
+        if older:
+            messages.info(request, gettext("Only the newest found are listed. Choose a day, or type more, for others."))
+        return rows, False
 
 
-SEARCH_HELP = _("Phone number, customer code, message id, reply's reference, or part of the text.")
+def size_and_price(reply: OutboundMessage) -> str:
+    size = ngettext("%(count)s segment", "%(count)s segments", reply.segments) % {"count": reply.segments}
+    return f"{size}, {gettext('charged') if reply.charge else gettext('free')}"
 
 
 @admin.register(InboundMessage)
-class InboundMessageAdmin(RecordAdmin):
+class InboundMessageAdmin(SearchedAdmin):
     list_display = (
         "received_at",
         "sender",
@@ -145,27 +192,25 @@ class InboundMessageAdmin(RecordAdmin):
         "reply_state",
     )
     phone_fields = ("sender",)
-    list_filter = (DayFilter, "state", "outcome", KeywordFilter, CarrierFilter)
+    list_filter = (DayFilter, AttentionFilter, ("state", StateFilter), "outcome", KeywordFilter, CarrierFilter)
     list_select_related = ("reply",)
     search_fields = ("sender", "customer_code", "message_id", "text")
-    search_help_text = SEARCH_HELP
-    fieldsets = (
-        (None, {"fields": ("sender", "conclusion")}),
-        (_("Life of the message"), {"fields": ("life",)}),
-    )
-    readonly_fields = ("conclusion", "life")
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(trying.try_message)
-        return [path("try/", view, name="sms_try"), *super().get_urls()]
+        view = self.admin_site.admin_view
+        return [
+            path("try/", view(trying.try_message), name="sms_try"),
+            path("<int:pk>/change/", view(page.show), name="sms_inboundmessage_change"),
+            path("<int:pk>/handle/", view(page.handle), name="sms_inboundmessage_handle"),
+            *super().get_urls(),
+        ]
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        return AttentionFilter.ordering(request) or DayFilter.ordering(request)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).defer("payload")
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        return (queryset.filter(matching(search_term)) if search_term else queryset), False
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.defer("payload")
 
     @admin.display(description=_("message and reply"))
     def conversation(self, message: InboundMessage) -> SafeString:
@@ -188,56 +233,40 @@ class InboundMessageAdmin(RecordAdmin):
         reply = reply_to(message)
         if reply is None:
             return "-"
-        size = ngettext("%(count)s segment", "%(count)s segments", reply.segments) % {"count": reply.segments}
-        price = gettext("charged") if reply.charge else gettext("free")
         state = tag(reply.state, reply.get_state_display())
-        return format_html('{}<div class="quiet">{}, {}</div>', state, size, price)
-
-    @admin.display(description=_("steps"))
-    def life(self, message: InboundMessage) -> SafeString:
-        return render_to_string("admin/sms/life.html", {"steps": life(message)})
+        return format_html('{}<div class="quiet">{}</div>', state, size_and_price(reply))
 
 
 @admin.register(OutboundMessage)
-class OutboundMessageAdmin(RecordAdmin):
+class OutboundMessageAdmin(SearchedAdmin):
     list_display = (
         "created_at",
         "recipient",
-        "shown_state",
         "answers",
         "shown_text",
-        "failure",
-        "carrier",
-        "segments",
-        "charge",
-        "attempts",
+        "shown_state",
+        "sending",
     )
     phone_fields = ("recipient",)
     list_filter = (ReplyDayFilter, "state", "charge", CarrierFilter)
     list_select_related = ("inbound",)
     search_fields = ("recipient", "reference", "carrier_message_id", "text")
-    search_help_text = SEARCH_HELP
-    fields = (
-        "answers",
-        "recipient",
-        "shown_text",
-        ("wording", "encoding", "segments", "charge"),
-        "shown_state",
-        "failure",
-        ("carrier", "short_code"),
-        ("reference", "carrier_message_id"),
-        ("created_at", "send_after", "claimed_at"),
-        ("sent_at", "reported_at", "attempts"),
-    )
-    readonly_fields = ("answers", "shown_text", "shown_state")
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        return ReplyDayFilter.ordering(request)
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        """A reply has no page of its own: its message's tells all."""
+        reply = self.get_object(request, unquote(object_id))
+        if reply is None:
+            raise Http404
+        if request.method not in ("GET", "HEAD") or not self.has_view_permission(request, reply):
+            raise PermissionDenied
+        return redirect("admin:sms_inboundmessage_change", reply.inbound_id)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).defer("inbound__payload")
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        return (queryset.filter(matching(search_term, "inbound__")) if search_term else queryset), False
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.defer("inbound__payload")
 
     @admin.display(description=_("text"))
     def shown_text(self, reply: OutboundMessage) -> SafeString:
@@ -245,7 +274,14 @@ class OutboundMessageAdmin(RecordAdmin):
 
     @admin.display(description=_("state"))
     def shown_state(self, reply: OutboundMessage) -> SafeString:
-        return tag(reply.state, reply.get_state_display())
+        state = tag(reply.state, reply.get_state_display())
+        return format_html('{}<div class="quiet">{}</div>', state, size_and_price(reply))
+
+    @admin.display(description=_("carrier"))
+    def sending(self, reply: OutboundMessage) -> SafeString:
+        count = {"count": reply.attempts}
+        attempts = ngettext("%(count)s attempt", "%(count)s attempts", reply.attempts) % count
+        return format_html('{}<div class="quiet">{}</div>', reply.carrier, attempts)
 
     @admin.display(description=_("answers"))
     def answers(self, reply: OutboundMessage) -> SafeString:

@@ -1,13 +1,18 @@
 from datetime import datetime, timedelta
 
 import pytest
+from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import TestCase
 from django.urls import reverse
 from django.utils import timezone, translation
 
+from evncare.looks import looked
 from sms import audit, moves
+from sms.admin import message as message_page
 from sms.admin.life import life
-from sms.models import BlockedSender, InboundMessage, OutboundMessage, ReconciliationRun
+from sms.handling import Kind
+from sms.models import BlockedSender, InboundMessage, Move, OutboundMessage, ReconciliationRun
 from tests import factories
 from tests.factories import CODE, NOW
 
@@ -32,7 +37,7 @@ def test_nobody_writes_in_the_log(admin_client):
         name = f"admin:sms_{row._meta.model_name}"
         assert admin_client.get(reverse(f"{name}_add")).status_code == 403
         page = reverse(f"{name}_change", args=[row.pk])
-        assert admin_client.get(page).status_code == 200
+        assert admin_client.get(page, follow=True).status_code == 200
         assert admin_client.post(page, {"text": "x"}).status_code == 403
         assert admin_client.post(reverse(f"{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
 
@@ -126,6 +131,8 @@ def at(seconds: int) -> datetime:
 
 
 def test_the_life_of_a_delivered_message_is_told_step_by_step(admin_client):
+    factories.import_run("debts", file_name="CN.csv", loaded_at=at(-3600))
+    factories.import_run("debts", file_name="later.csv", loaded_at=at(3600))
     message = factories.inbound(**ANSWERED | {"concluded_at": at(1)})
     factories.reply(message, created_at=at(1))
     reply = OutboundMessage.objects.all()
@@ -136,6 +143,7 @@ def test_the_life_of_a_delivered_message_is_told_step_by_step(admin_client):
     assert steps(message) == [
         ("received from memory", at(0)),
         ("understood", at(1)),
+        ("looked up", at(1)),
         ("reply worded", at(1)),
         ("being sent", at(2)),
         ("accepted by the carrier", at(3)),
@@ -143,7 +151,9 @@ def test_the_life_of_a_delivered_message_is_told_step_by_step(admin_client):
     ]
     page = admin_client.get(reverse("admin:sms_inboundmessage_change", args=[message.pk])).content.decode()
     assert "05/10/2016 08:00:09" in page
-    assert "memory took it" in page
+    assert "memory đã nhận" in page
+    assert "CN.csv, 05/10/2016 07:00" in page
+    assert "later.csv" not in page
 
 
 def test_a_waiting_reply_ends_with_what_it_waits_for():
@@ -156,10 +166,11 @@ def test_a_waiting_reply_ends_with_what_it_waits_for():
 def test_a_refusal_or_failure_is_told_with_its_reason(admin_client):
     refused = {"state": "REFUSED", "outcome": "refused", "refusal": "BINARY", "concluded_at": at(1)}
     message = factories.inbound("", is_binary=True, **refused)
-    failed = factories.inbound(state="SET_ASIDE", attempts=3, failure="ValueError in _conclude")
+    failed = factories.inbound(attempts=3, failure="ValueError in _conclude")
+    moves.move(InboundMessage.objects.filter(pk=failed.pk), "SET_ASIDE", at=at(2), cause="ValueError in 3 attempts")
 
     assert steps(message)[-1] == ("refused by rule, no reply", at(1))
-    assert steps(failed)[-1] == ("set aside after failing", None)
+    assert steps(failed)[-1] == ("set aside after failing", at(2))
     page = admin_client.get(reverse("admin:sms_inboundmessage_change", args=[failed.pk])).content.decode()
     assert "ValueError in _conclude" in page
 
@@ -174,15 +185,24 @@ def test_what_customers_write_is_shown_as_text_and_never_as_markup(admin_client)
         assert "<b>x</b>" not in page
 
 
+QUERIES = ({}, {"q": "0905123456"}, {"q": CODE}, {"q": "no such text"}, {"day": "today"}, {"state__exact": "WAITING"})
+
+
 def test_a_page_takes_the_same_few_queries_however_many_rows_it_shows(admin_client, django_assert_max_num_queries):
+    def taken():
+        counts = []
+        for address in (LOG, REPLIES):
+            for query in QUERIES:
+                with django_assert_max_num_queries(20) as queries:
+                    listed(admin_client, address, **query)
+                counts.append(len(queries))
+        return counts
+
+    factories.reply(factories.inbound(**ANSWERED))
+    few = taken()
     for _ in range(30):
         factories.reply(factories.inbound(**ANSWERED))
-
-    for address in (LOG, REPLIES):
-        for query in ({}, {"q": "0905123456"}, {"q": CODE}, {"q": "no such text"}, {"day": "today"}):
-            with django_assert_max_num_queries(12):  # session, user, count, page; each carrier twice; three ids
-                listed(admin_client, address, **query)
-    assert OutboundMessage.objects.count() == 30
+    assert taken() == few
 
 
 def test_a_statement_is_compared_as_it_is_uploaded(admin_client, settings):
@@ -224,3 +244,193 @@ def test_an_audit_names_its_exceptions_with_links(admin_client):
 def test_a_blocked_number_is_kept_in_the_form_of_senders(admin_client):
     admin_client.post(reverse("admin:sms_blockedsender_add"), {"sender": "0905 123 456", "reason": "máy"})
     assert BlockedSender.objects.get().sender == "84905123456"
+
+
+# One message's page
+
+
+def page_of(message) -> str:
+    return reverse("admin:sms_inboundmessage_change", args=[message.pk])
+
+
+def handling_of(message) -> str:
+    return reverse("admin:sms_inboundmessage_handle", args=[message.pk])
+
+
+@pytest.fixture
+def desk(client):
+    """Signs somebody of that role in, in English."""
+
+    def sign_in(role):
+        user = User.objects.create_user(role, is_staff=True)
+        user.groups.add(Group.objects.get(name=role))
+        client.force_login(user)
+        client.cookies["django_language"] = "en"
+        return client
+
+    return sign_in
+
+
+def failed(**fields):
+    return factories.reply(factories.inbound(**ANSWERED), state="FAILED", **fields).inbound
+
+
+def test_the_page_of_a_reply_is_its_messages(admin_client):
+    message = failed()
+    address = reverse("admin:sms_outboundmessage_change", args=[message.reply.pk])
+    assert admin_client.get(address).headers["Location"] == page_of(message)
+
+
+def test_a_message_that_does_not_exist_has_no_page(admin_client):
+    for name in ("inboundmessage_change", "inboundmessage_handle", "outboundmessage_change"):
+        address = reverse(f"admin:sms_{name}", args=[4711])
+        assert (admin_client.post if "handle" in name else admin_client.get)(address).status_code == 404
+
+
+def test_the_page_shows_who_asked_what_and_what_they_were_told(desk):
+    message = failed()
+    page = desk("agent").get(page_of(message)).content.decode()
+    for shown in (message.sender, message.text, message.reply.text, "charged 1,000 VND", "1 segment", "tag-failed"):
+        assert shown in page, shown
+    assert reverse("admin:billing_customer_change", args=[CODE]) in page
+    assert "Nobody has dealt with this yet" in page
+
+
+def test_the_phone_is_masked_for_those_who_need_not_see_it(desk):
+    message = failed()
+    rows = OutboundMessage.objects.filter(pk=message.reply.pk)
+    rows.update(state="SENDING", claimed_at=NOW)
+    moves.move(rows, "FAILED", at=NOW, cause="memory: 400 no such number 0905123456")
+    client = desk("auditor")
+    for address in (page_of(message), LOG, REPLIES):
+        assert "905123456" not in client.get(address).content.decode()
+
+
+def test_each_look_at_a_message_is_said(admin_client):
+    message, looks = failed(), []
+
+    def listener(sender, **look):
+        looks.append((sender, look["kind"], look["subject"]))
+
+    looked.connect(listener)
+    try:
+        admin_client.get(page_of(message))
+    finally:
+        looked.disconnect(listener)
+    assert looks == [(InboundMessage, "MESSAGE", str(message.pk))]
+
+
+def test_a_page_takes_the_same_few_queries_however_long_the_messages_life(admin_client, django_assert_max_num_queries):
+    message = failed()
+    moved = [("WAITING", "SENDING"), ("SENDING", "WAITING")] * 10
+    for before, after in moved:
+        Move.objects.create(outbound=message.reply, before=before, after=after, at=NOW, cause="claimed for memory")
+    for _ in range(5):
+        message.handlings.create(kind="SETTLED", by="lan", reason="khách gọi", at=NOW)
+    factories.inbound(follows=message)
+    with django_assert_max_num_queries(15):
+        assert admin_client.get(page_of(message)).status_code == 200
+
+
+def test_what_an_agent_does_goes_on_to_the_message_that_follows_with_who_and_why(desk):
+    message = failed()
+    client = desk("agent")
+    sent = {"kind": "SENT_AGAIN", "reason": "khách chưa nhận được"}
+    told = client.post(handling_of(message), sent, follow=True)
+
+    follower = InboundMessage.objects.get(follows=message)
+    assert told.redirect_chain == [(page_of(follower), 302)]
+    page = told.content.decode()
+    for shown in ("The reply is being sent again", "khách chưa nhận được", "agent", page_of(message), "free"):
+        assert shown in page, shown
+    first = client.get(page_of(message)).content.decode()
+    assert page_of(follower) in first
+    assert "Nobody has dealt with this yet" not in first
+
+
+@pytest.mark.parametrize(
+    ("kind", "typed"),
+    [("ANSWERED_AGAIN", {}), ("CORRECTED", {"text": "TC"}), ("SENT_AGAIN", {}), ("SETTLED", {})],
+)
+def test_each_thing_that_may_be_done_is_done_and_rings_for_what_waits(desk, monkeypatch, kind, typed):
+    rung = []
+    monkeypatch.setitem(message_page.BELLS, Kind.SENT_AGAIN, lambda: rung.append("delivering"))
+    for asks in (Kind.ANSWERED_AGAIN, Kind.CORRECTED):
+        monkeypatch.setitem(message_page.BELLS, asks, lambda: rung.append("answering"))
+    message = failed()
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        answer = desk("agent").post(handling_of(message), {"kind": kind, "reason": "khách gọi"} | typed)
+    assert answer.status_code == 302
+    assert message.handlings.get().kind == kind
+    assert rung == {"SENT_AGAIN": ["delivering"], "SETTLED": []}.get(kind, ["answering"])
+
+
+def test_what_cannot_be_done_says_why_and_keeps_what_was_typed(desk):
+    message = failed()
+    client = desk("agent")
+    client.post(handling_of(message), {"kind": "SETTLED", "reason": "khách gọi"})
+    again = client.post(handling_of(message), {"kind": "SETTLED", "reason": "gọi lần hai"})
+    assert again.status_code == 409
+    page = again.content.decode()
+    assert "It is settled already." in page
+    assert "gọi lần hai" in page
+
+
+@pytest.mark.parametrize("typed", [{"reason": ""}, {"reason": "x" * 201}, {"reason": "a\0b"}])
+def test_nothing_is_done_without_a_reason_that_can_be_kept(desk, typed):
+    message = failed()
+    told = desk("agent").post(handling_of(message), {"kind": "CORRECTED", "text": "LGD cua toi"} | typed)
+    assert told.status_code == 409
+    assert "LGD cua toi" in told.content.decode()
+    assert not message.handlings.exists()
+
+
+def test_what_may_have_arrived_is_sent_again_by_a_supervisor_who_says_that_the_customer_was_asked(desk):
+    message = factories.reply(factories.inbound(**ANSWERED), state="UNKNOWN").inbound
+    sent = {"kind": "SENT_AGAIN", "reason": "khách gọi"}
+    assert desk("agent").post(handling_of(message), sent | {"not_received": "on"}).status_code == 409
+    supervisor = desk("supervisor")
+    assert supervisor.post(handling_of(message), sent).status_code == 409
+    assert not message.handlings.exists()
+    assert supervisor.post(handling_of(message), sent | {"not_received": "on"}).status_code == 302
+
+
+@pytest.mark.parametrize("role", ["auditor", "administrator"])
+def test_those_without_the_right_are_offered_nothing_and_do_nothing(desk, role):
+    message = failed()
+    client = desk(role)
+    assert handling_of(message) not in client.get(page_of(message)).content.decode()
+    assert client.post(handling_of(message), {"kind": "SETTLED", "reason": "x"}).status_code == 403
+    assert client.get(handling_of(message)).status_code == 405
+
+
+def test_billing_staff_see_no_messages(desk):
+    message = failed()
+    client = desk("billing")
+    assert client.get(page_of(message)).status_code == 403
+    assert client.post(handling_of(message), {"kind": "SETTLED", "reason": "x"}).status_code == 403
+
+
+def test_the_log_lists_what_needs_attention(admin_client):
+    def with_reply(state, **fields):
+        return factories.reply(factories.inbound(**ANSWERED), state=state, claimed_at=NOW, sent_at=NOW, **fields)
+
+    for state in ("FAILED", "EXPIRED", "UNKNOWN", "SENT", "DELIVERED"):
+        with_reply(state, settled_at=NOW)
+    factories.inbound(state="SET_ASIDE", settled_at=NOW)
+    needs = {state: with_reply(state.upper()).inbound_id for state in ("failed", "expired", "unknown")}
+    needs["set_aside"] = factories.inbound(state="SET_ASIDE").pk
+    under_way = [factories.inbound().pk, with_reply("WAITING").inbound_id, with_reply("SENDING").inbound_id]
+
+    for value, pk in needs.items():
+        assert listed(admin_client, attention=value) == [pk], value
+    assert listed(admin_client, attention="waiting") == under_way[::-1]
+    assert listed(admin_client, attention="waiting", state__exact="WAITING", carrier="memory") == under_way[:1]
+
+
+def test_an_empty_log_says_what_to_do(desk):
+    client = desk("agent")
+    assert "No messages have come yet" in client.get(LOG).content.decode()
+    factories.inbound()
+    assert "nobody has to do anything" in client.get(LOG, {"attention": "failed"}).content.decode()
+    assert "No message fits" in client.get(LOG, {"q": "no such words"}).content.decode()
