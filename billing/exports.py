@@ -1,5 +1,6 @@
 """The billing system's exports: one line a column. docs/add-an-export-column.md tells how to add one."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 from django.utils.translation import gettext as _
@@ -7,6 +8,10 @@ from django.utils.translation import gettext as _
 from billing.models import Customer, Debt, Invoice, MeterReading, ReadingSchedule, search_text
 from evncare.imports.columns import Choice, Code, Column, CustomerCode, Date, Integer, Money, Number, Phones, Text
 from evncare.imports.declarations import Check, Derived, Export, Snapshot
+
+# Our assumption: what follows the reading of meters is exported once a month, debts every working day.
+MONTHLY = timedelta(days=35)
+DAILY = timedelta(days=2)
 
 PERIOD: tuple[Column, ...] = (
     Integer("KY", "ky"),
@@ -29,6 +34,7 @@ CUSTOMERS = Export(
         Code("MA_TRAM", "station"),
     ),
     derived=(Derived("search_text", ("name", "address"), search_text),),
+    due_after=MONTHLY,
 )
 
 SCHEDULES = Export(
@@ -41,6 +47,7 @@ SCHEDULES = Export(
         *PERIOD,
         Date("NGAY_GHI", "reading_date"),
     ),
+    due_after=MONTHLY,
 )
 
 
@@ -68,6 +75,7 @@ READINGS = Export(
         Date("NGAY_CKY", "reading_date", optional=True),
     ),
     checks=(Check(("consumption", "old_reading", "new_reading", "multiplier"), consumption_doubt, warning=True),),
+    due_after=MONTHLY,
 )
 
 
@@ -95,6 +103,7 @@ INVOICES = Export(
         Choice("LOAI_DCHINH", "adjustment"),
     ),
     checks=(Check(("original", "adjustment", "bill_id"), adjustment_problem),),
+    due_after=MONTHLY,
 )
 
 DEBTS = Export(
@@ -113,6 +122,7 @@ DEBTS = Export(
     # A listed debt is owed, whatever was settled before.
     derived=(Derived("settled_at", (), lambda: None),),
     snapshot=Snapshot(settled_at="settled_at", link="customer", part="unit"),
+    due_after=DAILY,
 )
 
 EXPORTS = (CUSTOMERS, SCHEDULES, READINGS, INVOICES, DEBTS)

@@ -1,6 +1,6 @@
 """The export of supply interruptions: one line a column."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
 
@@ -47,6 +47,7 @@ OUTAGES = Export(
         Check(("end_at", "start_at"), end_problem),
         Check(("station", "customer_code"), reach_problem),
     ),
+    due_after=timedelta(days=2),  # our assumption: outages are planned and changed every day
 )
 
 EXPORTS = (OUTAGES,)

@@ -5,6 +5,7 @@ An app lists its exports as ``EXPORTS`` in its module ``exports``; that is all i
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -56,7 +57,7 @@ class Export:
     """One kind of export: which columns fill which model, and what holds a row together.
 
     ``key`` are the model fields that name a row. Foreign keys must lead to rows that exist; those to the model itself
-    may also lead to a row of the same file.
+    may also lead to a row of the same file. ``due_after`` is how old the last load may get before staff are told.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Export:
     checks: tuple[Check, ...] = ()
     derived: tuple[Derived, ...] = ()
     snapshot: Snapshot | None = None
+    due_after: timedelta | None = None
 
     def __post_init__(self) -> None:
         fitted = tuple(column.fitted_to(self.model_field(column.field)) for column in self.columns)

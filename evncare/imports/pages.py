@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
+from itertools import compress
 from typing import Any
 
 from django.conf import settings
@@ -23,8 +24,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from evncare.admin import grouped
+from evncare.admin import grouped, sees_phones
 from evncare.imports import guard, runs, tasks
+from evncare.imports.columns import Column, Phones
 from evncare.imports.declarations import Export
 from evncare.imports.forms import UploadForm, dropped_files
 from evncare.imports.models import ImportRun, NotPossible
@@ -53,6 +55,17 @@ def may_see_rows(user: Any, run: ImportRun) -> bool:
     return bool(user.has_perm(f"{meta.app_label}.view_{meta.model_name}"))
 
 
+def seen_columns(user: Any, export: Export) -> list[Column]:
+    """The columns whose values this person may see: phone numbers only with the right to see these."""
+    return [column for column in export.columns if sees_phones(user) or not isinstance(column, Phones)]
+
+
+def may_take_rejects(user: Any, run: ImportRun) -> bool:
+    """Rejects hold whole rows of the file: they are for those who may see every column, or who brought the file."""
+    sees_all = len(seen_columns(user, run.export)) == len(run.export.columns)
+    return may_see_rows(user, run) and (sees_all or run.created_by_id == user.pk)
+
+
 # Upload
 
 
@@ -78,6 +91,7 @@ def upload(request: HttpRequest, export: Export) -> HttpResponse:
     context = admin.site.each_context(request) | {
         "title": _("Import %(kind)s") % {"kind": export.model._meta.verbose_name_plural},
         "opts": export.model._meta,
+        "crumb": _("Import"),
         "export": export,
         "form": form,
         "last": last,
@@ -107,6 +121,7 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
     context = admin.site.each_context(request) | {
         "title": f"{kind_name(run.export)}: {run.file_name}",
         "opts": ImportRun._meta,
+        "crumb": run.file_name,
         "run": run,
         "steps": steps(run),
         "progress": progress_of(run, timezone.now()),
@@ -117,9 +132,9 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
             for name, expected, found in guard.totals(run.control_totals, run.rows, run.sums)
             if run.checked_at
         ],
-        "columns": [column.name for column in run.export.columns],
-        "sample": run.sample if shown and not run.is_waiting_or_at_work else {},
-        "has_rejects": shown and _has_rejects(run),
+        "columns": [column.name for column in seen_columns(request.user, run.export)],
+        "sample": seen_sample(request.user, run) if shown and not run.is_waiting_or_at_work else {},
+        "has_rejects": may_take_rejects(request.user, run) and _has_rejects(run),
         "same_file": run.same_file_loaded() if asks else None,
         "may_confirm": asks and decides and not (own and run.state == State.SECOND_PERSON),
         "waits_for_another": run.state == State.SECOND_PERSON and own,
@@ -131,6 +146,22 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
     return TemplateResponse(request, "admin/imports/run.html", context)
 
 
+def seen_sample(user: Any, run: ImportRun) -> dict[str, Any]:
+    """The run's first changes and rejects, without the columns that this person may not see."""
+    seen = {column.name for column in seen_columns(user, run.export)}
+    shown = [column.name in seen for column in run.export.columns]
+    hidden = {column.name for column in run.export.columns} - seen
+    return {
+        "changes": [
+            change | {"cells": list(compress(change["cells"], shown))} for change in run.sample.get("changes", ())
+        ],
+        "rejects": [
+            [line, column, *(("•••", "•••") if column in hidden else told)]
+            for line, column, *told in run.sample.get("rejects", ())
+        ],
+    }
+
+
 def progress(request: HttpRequest, pk: int) -> JsonResponse:
     """What the page asks for every second."""
     return JsonResponse(progress_of(seen_run(request, pk), timezone.now()))
@@ -139,7 +170,7 @@ def progress(request: HttpRequest, pk: int) -> JsonResponse:
 def rejects(request: HttpRequest, pk: int) -> FileResponse:
     """The rejected rows as a file, ready to mend and load again."""
     run = seen_run(request, pk)
-    if not may_see_rows(request.user, run):
+    if not may_take_rejects(request.user, run):
         raise PermissionDenied
     if not _has_rejects(run):
         raise Http404

@@ -60,23 +60,23 @@ def lines(export: Export, columns: Sequence[Column], rows: QuerySet[Any]) -> Ite
     yield part.getvalue().encode()
 
 
-def resource_for(export: Export) -> type[ModelResource]:
-    """The resource of an export, with the same columns in the same order."""
+def resource_for(export: Export, columns: Sequence[Column]) -> type[ModelResource]:
+    """The resource of an export, with these of its columns in their order."""
 
     class Meta:
         model = export.model
         name = _("Columns as in the billing system")
-        fields = tuple(column.field for column in export.columns)
+        fields = tuple(column.field for column in columns)
         export_order = fields
 
-    columns = {
+    fields = {
         column.field: Field(
             attribute=export.model_field(column.field).attname, column_name=column.name, widget=ColumnWidget(column)
         )
-        for column in export.columns
+        for column in columns
     }
     name = f"{export.model.__name__}Resource"
     resource: type[ModelResource] = ModelDeclarativeMetaclass(
-        name, (ModelResource,), {**columns, "Meta": Meta, "__module__": __name__}
+        name, (ModelResource,), {**fields, "Meta": Meta, "__module__": __name__}
     )
     return resource

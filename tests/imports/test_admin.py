@@ -1,8 +1,10 @@
 """Exports through the admin: what they write, our engine reads."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
@@ -63,9 +65,86 @@ def test_a_workbook_too_large_to_be_made_is_refused(staff: Client, monkeypatch: 
     assert "choose CSV, or fewer rows" in export(staff, XLSX).content.decode()
 
 
-def test_only_who_may_view_may_export(client: Client) -> None:
+def test_only_who_may_view_and_may_export_exports(client: Client) -> None:
     user = User.objects.create_user("agent", is_staff=True)
     client.force_login(user)
-    assert client.get(f"{LIST}export/").status_code == 403
-    user.user_permissions.set(Permission.objects.filter(codename="view_customer"))
-    assert client.get(f"{LIST}export/").status_code == 200
+    may = {}
+    for rights in ((), ("view_customer",), ("export_importrun",), ("view_customer", "export_importrun")):
+        user.user_permissions.set(Permission.objects.filter(codename__in=rights))
+        may[rights] = client.get(f"{LIST}export/").status_code == 200
+        assert (export(client, CSV).status_code == 200) is may[rights]
+    assert [rights for rights, granted in may.items() if granted] == [("view_customer", "export_importrun")]
+
+
+@pytest.mark.parametrize("file_format", [CSV, XLSX])
+def test_phone_numbers_are_exported_only_to_those_who_see_them(client: Client, file_format: int) -> None:
+    factories.customer(phones="84905123456 84914123456")
+    user = User.objects.create_user("auditor", is_staff=True)
+    client.force_login(user)
+    granted = ["view_customer", "export_importrun"]
+
+    def exported() -> list[str]:
+        content = b"".join(export(client, file_format))
+        if file_format == XLSX:
+            rows = openpyxl.load_workbook(BytesIO(content)).active.iter_rows(values_only=True)
+            return [",".join(str(cell) for cell in row) for row in rows]
+        return content.decode("utf-8-sig").splitlines()
+
+    user.user_permissions.set(Permission.objects.filter(codename__in=granted))
+    header, row = exported()
+    assert "DTHOAI" not in header
+    assert "MA_KHANG" in header
+    assert "0905123456" not in row
+    assert "DTHOAI" not in client.get(f"{LIST}export/").content.decode()
+    user.user_permissions.set(Permission.objects.filter(codename__in=[*granted, "view_phones"]))
+    header, row = exported()
+    assert "DTHOAI" in header
+    assert "84905123456" in row
+
+
+def test_the_ticked_rows_are_exported_and_nothing_else(staff: Client) -> None:
+    for number in range(3):
+        factories.customer(f"PP0500000000{number}")
+    ticked = ["PP05000000000", "PP05000000002"]
+    form = staff.post(LIST, {"action": "export_admin_action", "_selected_action": ticked})
+    assert all(f'value="{code}"' in form.content.decode() for code in ticked)
+
+    fields = {f"customerresource_{column.field}": "on" for column in CUSTOMERS.columns[:1]}
+    asked = {"format": CSV, "resource": "0", "export_items": ticked}
+    file = b"".join(staff.post(f"{LIST}export/", asked | fields)).decode("utf-8-sig")
+    assert file.split() == ["MA_KHANG", *ticked]
+
+
+def test_all_rows_of_a_list_are_exported_by_its_filters_not_by_their_keys(staff: Client) -> None:
+    factories.customer()
+    every = {"action": "export_admin_action", "_selected_action": ["PP05000974006"], "select_across": "1"}
+    response = staff.post(f"{LIST}?q=nguyen", every)
+    assert response["Location"] == f"{LIST}export/?q=nguyen"
+
+
+def test_the_preview_of_an_import_hides_phone_numbers_as_the_lists_do(client: Client) -> None:
+    columns = [column.name for column in CUSTOMERS.columns]
+    cells = [
+        ["84905123456" if name == "DTHOAI" else None, "0914123456" if name == "DTHOAI" else name] for name in columns
+    ]
+    run = factories.import_run(
+        rejected=1,
+        sample={
+            "changes": [{"line": 2, "is_new": False, "cells": cells}],
+            "rejects": [[3, "DTHOAI", "0905 999 99", "0905 999 99 is not a phone number"]],
+        },
+    )
+    user = User.objects.create_user("auditor", is_staff=True)
+    client.force_login(user)
+    granted = ["view_customer", "view_importrun"]
+    numbers = ("84905123456", "0914123456", "0905 999 99")
+
+    def page() -> str:
+        return client.get(f"/admin/imports/importrun/{run.pk}/change/").content.decode()
+
+    user.user_permissions.set(Permission.objects.filter(codename__in=granted))
+    assert "TEN_KHANG" in page()
+    assert not any(number in page() for number in numbers)
+    assert client.get(f"/admin/imports/importrun/{run.pk}/rejects/").status_code == 403
+    user.user_permissions.set(Permission.objects.filter(codename__in=[*granted, "view_phones"]))
+    assert all(number in page() for number in numbers)

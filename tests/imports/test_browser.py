@@ -88,7 +88,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def upload(page: Any, kind: str, file: Path, **fields: str) -> None:
     """From the list of a model to the page of the run."""
     page.goto(f"{page.url.split('/admin/')[0]}/admin/billing/{kind}/")
-    page.click("a.import_link")
+    page.click("a[href$='/import/']")
     page.set_input_files("#id_file", file)
     for name, value in fields.items():
         page.fill(f"#id_{name}", value)
@@ -104,7 +104,7 @@ def test_from_upload_to_undo(service: Service, tmp_path: Path) -> None:
     file = csv_file(tmp_path / "KH.csv", [*rows, CUSTOMER | {"MA_KHANG": "PP1"}])
     with service.signed_in("binh") as page:
         upload(page, "customer", file, rows=f"{MANY + 1}")
-        page.wait_for_function("document.querySelector('#live progress')?.value > 0")
+        page.locator("#live progress:not([value='0'])[value]").wait_for()
         assert "rows a second" in page.locator("[data-told=pace]").inner_text()
         run = page.url
 
