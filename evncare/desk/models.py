@@ -34,9 +34,11 @@ class AccessRecord(models.Model):
         ordering = ("-pk",)
         default_permissions = ("view",)
         indexes = (
-            # The auditor's questions: who saw this customer, what did this person see, what happened that day.
+            # The auditor's questions: who saw this customer, what did this person see, what was exported, what happened
+            # that day.
             models.Index(fields=("subject", "at"), name="access_by_subject"),
             models.Index(fields=("user", "at"), name="access_by_user"),
+            models.Index(fields=("kind", "at"), name="access_by_kind"),
             models.Index(fields=("at",), name="access_by_time"),
         )
 

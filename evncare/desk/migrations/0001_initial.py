@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'looks at data',
                 'ordering': ('-pk',),
                 'default_permissions': ('view',),
-                'indexes': [models.Index(fields=['subject', 'at'], name='access_by_subject'), models.Index(fields=['user', 'at'], name='access_by_user'), models.Index(fields=['at'], name='access_by_time')],
+                'indexes': [models.Index(fields=['subject', 'at'], name='access_by_subject'), models.Index(fields=['user', 'at'], name='access_by_user'), models.Index(fields=['kind', 'at'], name='access_by_kind'), models.Index(fields=['at'], name='access_by_time')],
             },
         ),
     ]
