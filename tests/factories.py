@@ -7,20 +7,25 @@ from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
 from billing.models import Customer, Debt, Invoice, MeterReading, ReadingSchedule
+from evncare.desk.models import AccessRecord
 from evncare.imports.models import ImportRun
 from outages.models import Outage
 from sms import audit, gsm7, reconciliation
 from sms.models import (
     BlockedSender,
     CarrierState,
+    Handling,
     InboundMessage,
     OutboundMessage,
     PrivacyAction,
     ReconciliationRun,
+    WordingVersion,
 )
+from sms.wording import WORDINGS
 
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 CODE = "PP05000974006"
@@ -151,6 +156,14 @@ def import_run(kind: str = "customers", **fields: Any) -> ImportRun:
     return ImportRun.objects.create(kind=kind, **defaults | fields)
 
 
+def staff(role: str = "", name: str = "", **fields: Any) -> User:
+    """A member of staff with this role, or with none."""
+    user = User.objects.create_user(name or role or "staff", is_staff=True, **fields)
+    if role:
+        user.groups.add(Group.objects.get(name=role))
+    return user
+
+
 def a_row_of_every_page() -> None:
     """Something to see on every page of the admin."""
     everything_published()
@@ -170,3 +183,8 @@ def a_row_of_every_page() -> None:
     )
     PrivacyAction.objects.create(kind="RETENTION", reason="730 days", by="admin", at=NOW)
     import_run()
+    WordingVersion.objects.create(key="NTD.none", text=WORDINGS["NTD.none"], by="supervisor", at=NOW)
+    settled = inbound(state=InboundMessage.State.SET_ASIDE, settled_at=NOW)
+    Handling.objects.create(message=settled, kind=Handling.Kind.SETTLED, by="agent", reason="called", at=NOW)
+    looker = User.objects.create_user("looker", is_staff=True)
+    AccessRecord.objects.create(user=looker, kind=AccessRecord.Kind.CUSTOMER, subject=CODE, at=NOW)

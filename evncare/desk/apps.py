@@ -1,4 +1,5 @@
 from django.apps import AppConfig, apps
+from django.contrib.admin import autodiscover
 from django.contrib.admin.apps import SimpleAdminConfig
 from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
@@ -12,7 +13,7 @@ class DeskAdminConfig(SimpleAdminConfig):
 
     def ready(self) -> None:
         super().ready()
-        self.module.autodiscover()
+        autodiscover()
 
 
 class DeskConfig(AppConfig):
@@ -21,7 +22,11 @@ class DeskConfig(AppConfig):
     verbose_name = _("Desk")
 
     def ready(self) -> None:
+        from evncare.desk import signin  # noqa: F401  # listens for sign-ins
+        from evncare.desk.looks import hear
         from evncare.desk.roles import create_roles
+        from evncare.looks import looked
 
         # After the permissions of all apps are there, whichever was migrated.
         post_migrate.connect(create_roles, sender=apps.get_app_config("auth"), dispatch_uid="evncare.desk.create_roles")
+        looked.connect(hear, dispatch_uid="evncare.desk.looks")

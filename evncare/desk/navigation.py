@@ -75,12 +75,14 @@ SECTIONS = (
 
 def sections(request: HttpRequest) -> list[dict[str, Any]]:
     """The sections and pages that this person may open, in the theme's own shape."""
+    links = {page: reverse(f"admin:{page.url}") for section in SECTIONS for page in section.pages}
+    here = max((link for link in links.values() if request.path.startswith(link)), key=len, default="")
     return [
         {
             "title": section.title,
             "separator": True,
             "items": [
-                {"title": page.title, "icon": page.icon, "link": reverse(f"admin:{page.url}")}
+                {"title": page.title, "icon": page.icon, "link": links[page], "active": links[page] == here}
                 for page in section.pages
                 if request.user.has_perm(page.right)
             ],

@@ -36,7 +36,7 @@ WORDINGS = ("sms.wordingversion",)
 PRIVACY = ("sms.privacyaction",)
 LOOKS = ("desk.accessrecord",)
 RUNS = ("imports.importrun",)
-STAFF = ("auth.user", "auth.group")
+USERS, STAFF = ("auth.user",), ("auth.user", "auth.group")
 PHONES = of("view", "billing.phones")  # in full; masked for all others
 
 DESK = of("view", *CUSTOMERS, *ACCOUNTS, *OUTAGES, *MESSAGES, *BLOCKS, *WORDINGS)
@@ -60,7 +60,7 @@ ROLES = {
     ),
     "administrator": Role(
         _("administrator"),
-        DESK | of("add change", *CUSTOMERS, *ACCOUNTS, *OUTAGES) | of("view add change delete", *STAFF)
+        DESK | of("add change", *CUSTOMERS, *ACCOUNTS, *OUTAGES) | of("view", *STAFF) | of("add change", *USERS)
         | of("view", "admin.logentry", *CONTROL, *PRIVACY) | of("add change", *BLOCKS) | of("add", *WORDINGS)
         | of("try", MESSAGES[0]) | of("add", "sms.reconciliationrun") | of("view confirm export", *RUNS),
     ),

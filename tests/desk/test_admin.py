@@ -42,10 +42,30 @@ def test_pages_are_vietnamese_whatever_the_browser_prefers_until_somebody_choose
 @pytest.mark.django_db
 def test_the_start_page_complains_of_an_audit_that_found_something(client):
     client.force_login(User.objects.create_superuser("admin"))
-    assert "messagelist" not in client.get("/admin/").content.decode()
+    assert "note bad" not in client.get("/admin/").content.decode()
     factories.inbound(state="SET_ASIDE", attempts=3, received_at=timezone.now() - timedelta(days=1))
     run = audit.audit_day(timezone.localdate() - timedelta(days=1), now=timezone.now())
     address = reverse("admin:sms_auditrun_change", args=[run.pk])
     assert address in client.get("/admin/").content.decode()
     client.force_login(User.objects.create_user("agent", is_staff=True))
     assert address not in client.get("/admin/").content.decode()
+
+
+@pytest.mark.django_db
+def test_an_administrator_makes_nobody_mightier_than_a_role(client):
+    administrator = factories.staff("administrator", "an")
+    superuser = User.objects.create_superuser("root")
+    client.force_login(administrator)
+    address = reverse("admin:auth_user_change", args=[administrator.pk])
+    posted = {
+        "username": "an",
+        "is_active": "on",
+        "is_staff": "on",
+        "is_superuser": "on",
+        "date_joined_0": "22/11/2026",
+    }
+    client.post(address, posted | {"date_joined_1": "08:00:00", "groups": [administrator.groups.get().pk]})
+    administrator.refresh_from_db()
+    assert not administrator.is_superuser
+    assert client.post(reverse("admin:auth_user_password_change", args=[superuser.pk])).status_code == 403
+    assert client.post(reverse("admin:auth_user_change", args=[superuser.pk]), posted).status_code == 403

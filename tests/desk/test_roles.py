@@ -1,10 +1,11 @@
 """The roles: groups that follow the table."""
 
 import pytest
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
 
 from evncare.desk.roles import ROLES
+from tests import factories
 
 
 def permissions_of(group):
@@ -29,15 +30,28 @@ def test_migrating_again_mends_a_group():
 
 
 @pytest.mark.django_db
-def test_an_agent_reads_accounts_but_changes_nothing():
-    agent = User.objects.create_user("agent")
-    agent.groups.add(Group.objects.get(name="agent"))
+def test_an_agent_reads_everything_that_is_asked_and_changes_nothing_of_it():
+    agent = factories.staff("agent")
     assert agent.has_perm("billing.view_debt")
-    assert not any(not name.split(".")[1].startswith("view_") for name in agent.get_all_permissions())
+    beyond = {name for name in agent.get_all_permissions() if not name.split(".")[1].startswith("view_")}
+    assert beyond == {"sms.try_inboundmessage", "sms.handle_inboundmessage"}
 
 
-def test_nobody_may_delete_history_or_write_messages():
+# What is done about messages, beside reading them, is recorded by who did it and leaves them as they are.
+ABOUT_MESSAGES = {"try_inboundmessage", "handle_inboundmessage", "resend_outboundmessage"}
+
+
+def test_nobody_may_delete_history_or_write_messages_or_records():
+    kept = ("boundmessage", "_move", "_handling", "_accessrecord", "_privacyaction")
     for role in ROLES.values():
         for permission in role.permissions:
-            assert "delete_" not in permission or permission.startswith("auth.")
-            assert not permission.endswith(("boundmessage", "_move")) or permission.startswith("sms.view_")
+            action = permission.split(".")[1]
+            assert not action.startswith("delete_") or permission.startswith("auth.")
+            assert not action.endswith(kept) or action.startswith("view_") or action in ABOUT_MESSAGES
+
+
+def test_who_decides_is_not_who_checks():
+    auditor = ROLES["auditor"].permissions
+    assert all(permission.split(".")[1].startswith(("view_", "export_")) for permission in auditor)
+    watching = {name for name, role in ROLES.items() if "desk.view_accessrecord" in role.permissions}
+    assert watching == {"auditor"}
