@@ -1,6 +1,7 @@
 """Strings of our libraries that staff see and that have no Vietnamese there: named here, makemessages finds them.
 
-Nothing imports this module. A test tells when a new release of django-import-export has strings that are missing here.
+Nothing imports this module. Tests tell when a new release of django-import-export or of
+the theme has strings that are missing here.
 """
 
 from django.utils.translation import gettext_noop, ngettext_lazy
@@ -52,6 +53,7 @@ IMPORT_EXPORT = (
 )
 
 DJANGO = (
+    gettext_noop(" By %(filter_title)s "),  # its Vietnamese there means "by somebody"
     gettext_noop("Toggle navigation"),
     gettext_noop("Filter navigation items"),
     gettext_noop("Null characters are not allowed."),
@@ -87,4 +89,81 @@ DJANGO = (
         "for “same-origin” requests."
     ),
     gettext_noop("Sessions"),
+)
+
+# Of django-unfold, the theme, which ships no translations at all.
+UNFOLD = (
+    gettext_noop("Select record"),
+    gettext_noop("Select action"),
+    gettext_noop("Value"),
+    gettext_noop("From"),
+    gettext_noop("To"),
+    gettext_noop("Date from"),
+    gettext_noop("Date to"),
+    gettext_noop("Not enough data."),
+    gettext_noop("Select format"),
+    ngettext_lazy(
+        "\n                    Export %(len)s selected item.\n                ",
+        "\n                    Export %(len)s selected items.\n                ",
+        "len",
+    ),
+    gettext_noop("This exporter will export the following fields"),
+    gettext_noop("View traceback"),
+    gettext_noop("Select action to run"),
+    gettext_noop(
+        "Raw passwords are not stored, so there is no way to see this user’s password, but you can change the password "
+        'using <a href="{}" class="text-primary-600 dark:text-primary-500">this form</a>.'
+    ),
+    gettext_noop("Select value"),
+    gettext_noop("Dataset not found. No action performed."),
+    gettext_noop("You can not create nested object without parent"),
+    gettext_noop("Run"),
+    gettext_noop("After you've created a user, you’ll be able to edit more user options."),
+    gettext_noop("Expand row"),
+    gettext_noop("Welcome back to"),
+    ngettext_lazy("entry", "entries", "number"),
+    gettext_noop("Type to search"),
+    gettext_noop("You have been successfully logged out from the administration"),
+    gettext_noop("No data"),
+    gettext_noop("More actions"),
+    gettext_noop("All applications"),
+    gettext_noop("True"),
+    gettext_noop("False"),
+    gettext_noop("Apply Filters"),
+    gettext_noop("Hide counts"),
+    gettext_noop("Show counts"),
+    gettext_noop("Select all rows"),
+    gettext_noop("Recent searches"),
+    gettext_noop("No recent searches"),
+    gettext_noop("No results matching your query"),
+    gettext_noop("Loading more results..."),
+    ngettext_lazy(
+        "\n                Found %(counter)s result in %(time)s seconds\n            ",
+        "\n                Found %(counter)s results in %(time)s seconds\n            ",
+        "counter",
+    ),
+    gettext_noop("Cancel"),
+    gettext_noop("Record picture"),
+    gettext_noop("This item will be deleted."),
+    gettext_noop("Click to cancel"),
+    gettext_noop("No results found"),
+    gettext_noop("This page yielded into no results. Create a new item or reset your filters."),
+    gettext_noop("Reset filters"),
+    gettext_noop("Image preview"),
+    gettext_noop("Click to download"),
+    gettext_noop("Go back"),
+    gettext_noop("Previous"),
+    gettext_noop("Next"),
+    gettext_noop("Search apps and models..."),
+    gettext_noop("General"),
+    gettext_noop("Light"),
+    gettext_noop("Dark"),
+    gettext_noop("System"),
+    gettext_noop("Return to site"),
+    gettext_noop("Choose file to upload"),
+    gettext_noop("Toggle password visibility"),
+    gettext_noop("View selected %(model)s"),
+    gettext_noop("Select all objects on this page for an action"),
+    gettext_noop("Date"),
+    gettext_noop("Select currency"),
 )

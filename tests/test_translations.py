@@ -17,6 +17,7 @@ from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.urls import NoReverseMatch, reverse
 
+from sms.wording import WORDINGS
 from tests import factories
 
 CATALOGUE = Path(settings.LOCALE_PATHS[0]) / "vi" / "LC_MESSAGES" / "django.po"
@@ -51,17 +52,25 @@ def test_the_catalogue_holds_exactly_our_strings(catalogue, tmp_path):
     if not shutil.which("xgettext"):
         pytest.skip("xgettext is not installed: apt install gettext")
     for folder in ("billing", "evncare", "outages", "sms", "templates"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("samples", "__pycache__"))
-    (tmp_path / "settings.py").write_text(f"LOCALE_PATHS = [{str(tmp_path / 'evncare' / 'locale')!r}]")
+        shutil.copytree(
+            ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("samples", "locale", "__pycache__")
+        )
+    assert extracted(tmp_path) == {entry.msgid for entry in catalogue}, "run: make translations"
+
+
+def extracted(folder):
+    """What Django's own makemessages finds in a folder."""
+    locale = folder / "locale"
+    locale.mkdir()
+    (folder / "settings.py").write_text(f"LOCALE_PATHS = [{str(locale)!r}]")
     subprocess.run(
         [sys.executable, "-m", "django", "makemessages", "--locale=vi", "--no-location", "--no-obsolete"],
-        cwd=tmp_path,
-        env=os.environ | {"DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": str(tmp_path)},
+        cwd=folder,
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": str(folder)},
         capture_output=True,
         check=True,
     )
-    extracted = polib.pofile(str(tmp_path / CATALOGUE.relative_to(ROOT)))
-    assert {entry.msgid for entry in extracted} == {entry.msgid for entry in catalogue}, "run: make translations"
+    return {entry.msgid for entry in polib.pofile(str(locale / "vi" / "LC_MESSAGES" / "django.po"))}
 
 
 def test_everything_of_import_export_has_its_vietnamese(catalogue):
@@ -71,19 +80,40 @@ def test_everything_of_import_export_has_its_vietnamese(catalogue):
     assert {entry.msgid for entry in theirs} <= {entry.msgid for entry in catalogue}, "see evncare/library_strings.py"
 
 
+def test_everything_of_the_theme_has_its_vietnamese(catalogue, tmp_path):
+    if not shutil.which("xgettext"):
+        pytest.skip("xgettext is not installed: apt install gettext")
+    [folder] = find_spec("unfold").submodule_search_locations
+    unused = {path.name for path in Path(folder, "contrib").iterdir()} - {"filters", "import_export", "__init__.py"}
+    ignored = shutil.ignore_patterns(*unused, "static", "unfold_crispy", "__pycache__")
+    shutil.copytree(folder, tmp_path / "unfold", ignore=ignored)
+    theirs = extracted(tmp_path)
+    djangos = {
+        entry.msgid
+        for path in Path(find_spec("django").submodule_search_locations[0]).rglob("locale/vi/LC_MESSAGES/django.mo")
+        for entry in polib.mofile(str(path))
+    }
+    assert theirs <= djangos | {entry.msgid for entry in catalogue}, "see evncare/library_strings.py"
+
+
 class VisibleTexts(HTMLParser):
-    """The texts of a page that a person sees, in lower case."""
+    """The texts of a page that a person sees or hears, in lower case. An icon is a word of its font, of no language."""
 
     def __init__(self, page):
         super().__init__()
-        self.texts, self.hidden = set(), 0
+        self.texts, self.hidden, self.spans = set(), 0, []
         self.feed(page)
 
     def handle_starttag(self, tag, attributes):
+        if tag == "span":
+            self.spans.append("material-symbols-outlined" in (dict(attributes).get("class") or ""))
+            self.hidden += self.spans[-1]
         self.hidden += tag in ("script", "style")
         self.texts |= {text.lower() for name, text in attributes if name in ("title", "placeholder", "aria-label")}
 
     def handle_endtag(self, tag):
+        if tag == "span" and self.spans:
+            self.hidden -= self.spans.pop()
         self.hidden -= tag in ("script", "style")
 
     def handle_data(self, data):
@@ -94,6 +124,12 @@ class VisibleTexts(HTMLParser):
 def admin_pages():
     yield reverse("admin:index")
     yield reverse("admin:password_change")
+    yield reverse("admin:second_factor")
+    yield reverse("admin:search") + "?s=nguyen"
+    yield reverse("admin:search") + "?s=nobody"
+    yield reverse("admin:sms_try") + f"?text=NTD+{factories.CODE}"
+    yield reverse("admin:billing_customer_edit", args=[factories.CODE])
+    yield from (reverse("admin:sms_wordingversion_edit", args=[key]) for key in WORDINGS)
     for model in admin.site._registry:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         yield reverse(f"{name}_changelist")
@@ -113,7 +149,7 @@ def test_no_page_of_the_admin_shows_english(admin_client, admin_user, catalogue)
     english -= {"english"}  # the way to the other language is named in that language
 
     for address in admin_pages():
-        response = admin_client.get(address, headers={"accept-language": "vi"})
+        response = admin_client.get(address, headers={"accept-language": "vi"}, follow=True)
         if response.status_code == 403 and address.endswith("/add/"):
             continue  # the log has no page to add
         assert response.status_code == 200, address
