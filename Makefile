@@ -1,4 +1,4 @@
-# make demo | test | check | bench | chaos | lock | translations. Arguments go through ARGS, as in: make demo ARGS=--once
+# make demo | test | check | bench | chaos | screenshots | lock | translations. Arguments go through ARGS, as in: make demo ARGS=--once
 # All is kept inside the checkout: packages under .venv/, data and logs under var/. Offline from the second run on.
 
 PYTHON ?= python3
@@ -9,7 +9,7 @@ READY := $(VENV)/ready
 NO_RUSTUP := $(if $(wildcard $(HOME)/.rustup),,RUSTUP_HOME=$(CURDIR)/var/rustup)
 PIP := $(NO_RUSTUP) $(BIN)/python -m pip --no-cache-dir --disable-pip-version-check
 
-.PHONY: demo test check bench chaos lock translations
+.PHONY: demo test check bench chaos screenshots lock translations
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -18,13 +18,18 @@ demo: $(READY)
 test: $(READY)
 	@$(BIN)/python -m tests $(ARGS)
 
-# Imports beside the database's limit and what others do: make bench ARGS="--rows 1000000"
+# Imports beside the database's limit and what others do, or the desk beside the plain admin, at full size:
+# make bench ARGS="imports --rows 1000000" | ARGS=desk
 bench: $(READY)
-	@$(BIN)/python -m tests.bench.imports $(ARGS)
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 # Everything breaks at full speed, and nothing may be lost: make chaos ARGS="--seed 42 --messages 20000"
 chaos: $(READY)
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+# The pictures of docs/screenshots.
+screenshots: $(READY)
+	@$(BIN)/python manage.py shell -v0 -c 'from tests.screenshots import main; raise SystemExit(main())'
 
 # The deploy check wants settings as in production.
 check: $(READY)

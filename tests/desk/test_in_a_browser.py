@@ -1,0 +1,320 @@
+"""The desk as each role works with it, in Vietnamese: a real browser, real HTTP, a database with a month's story."""
+
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.utils import translation
+
+from evncare.desk.samples import EXAMPLE_CUSTOMER
+from tests.browser import missing
+from tests.desk.service import Desk, running_desk
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(missing() is not None, reason=missing() or ""),
+]
+
+PHONE_WIDTH = 390
+# The main pages, and a role that works with each.
+PAGES = {
+    "": "supervisor",
+    "search/?s=nguyen": "agent",
+    "billing/customer/": "agent",
+    f"billing/customer/{EXAMPLE_CUSTOMER}/change/": "agent",
+    f"billing/customer/{EXAMPLE_CUSTOMER}/edit/": "billing",
+    "billing/invoice/": "billing",
+    "billing/debt/import/": "billing",
+    "imports/importrun/": "billing",
+    "outages/outage/": "agent",
+    "sms/inboundmessage/": "agent",
+    "sms/inboundmessage/1/change/": "supervisor",
+    "sms/outboundmessage/": "agent",
+    f"sms/inboundmessage/try/?text=NTD+{EXAMPLE_CUSTOMER}": "agent",
+    "sms/wordingversion/": "supervisor",
+    "sms/wordingversion/NTD.answered/edit/": "supervisor",
+    "sms/blockedsender/add/": "supervisor",
+    "sms/auditrun/": "auditor",
+    "desk/accessrecord/": "auditor",
+    "auth/user/": "administrator",
+    "second-factor/": "agent",
+}
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    own_settings = {}
+    url = os.environ.get("DATABASE_URL", "")
+    if url.startswith("postgres"):  # beside the database that the other tests use
+        server, name = url.rsplit("/", 1)[0], f"desk_{uuid.uuid4().hex}"
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        own_settings["DATABASE_URL"] = f"{server}/{name}"
+    with running_desk(tmp_path_factory.mktemp("desk"), **own_settings) as running:
+        yield running
+
+
+def vi(text: str) -> str:
+    """The Vietnamese of one of our strings, as pages show it."""
+    with translation.override("vi"):
+        return translation.gettext(text)
+
+
+def go(page: Any, path: str) -> Any:
+    return page.goto(re.sub(r"/admin/.*", f"/admin/{path}", page.url))
+
+
+def search(page: Any, text: str) -> None:
+    """From anywhere, by keyboard: the first hit."""
+    page.keyboard.press("Control+k")
+    page.keyboard.type(text)
+    page.wait_for_selector("[role=option]")
+
+
+# Each role at work
+
+
+def test_an_agent_finds_a_customer_and_tells_what_the_sms_tells(desk: Desk) -> None:
+    with desk.signed_in("agent") as page:
+        assert page.locator("html").get_attribute("lang") == "vi"
+        search(page, "pp0500 0974006")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"**/billing/customer/{EXAMPLE_CUSTOMER}/change/")
+        told = page.inner_text("main")
+        assert "715.000" in told  # the debt of the published answer
+        assert "84905123456" in told
+        go(page, f"sms/inboundmessage/try/?text=NTD+{EXAMPLE_CUSTOMER}")
+        assert "tong cong: 715000" in page.inner_text("#reply")
+
+
+@pytest.mark.parametrize("typed", ["0905 123 456", "+84905123456", "nguyen thi thu", "NGUYỄN THỊ THU HÀ"])
+def test_a_customer_is_found_by_phone_and_by_name_without_accents(desk: Desk, typed: str) -> None:
+    with desk.signed_in("agent") as page:
+        search(page, typed)
+        assert EXAMPLE_CUSTOMER in page.inner_text("[role=listbox]")
+
+
+def test_an_agent_corrects_what_a_customer_meant_and_has_it_answered(desk: Desk) -> None:
+    with desk.signed_in("agent") as page:
+        go(page, "sms/inboundmessage/?outcome__exact=bad_syntax")
+        page.locator("#result_list tbody a").first.click()
+        page.get_by_text(vi("Correct and answer")).first.click()
+        form = page.locator("details[open] form")
+        form.locator("textarea").fill(f"NTD {EXAMPLE_CUSTOMER}")
+        form.locator("[name=reason]").fill("khách đọc lại mã trên hóa đơn")
+        form.locator("[type=submit]").click()
+        page.wait_for_load_state()
+        assert f"NTD {EXAMPLE_CUSTOMER}" in page.inner_text(".bubbles")
+        assert "khách đọc lại mã trên hóa đơn" in follow(page).inner_text(".life")
+
+
+def follow(page: Any) -> Any:
+    """From the message that follows to the first."""
+    page.get_by_text(vi("The message that it follows")).click()
+    page.wait_for_load_state()
+    return page
+
+
+def test_what_may_have_arrived_is_sent_again_by_a_supervisor_who_asked_the_customer(desk: Desk) -> None:
+    with desk.signed_in("agent") as page:
+        go(page, "sms/inboundmessage/?attention=unknown")
+        page.locator("#result_list tbody a").first.click()
+        page.wait_for_selector(".life")
+        address = page.url
+        assert vi("Its reply may have arrived: sending it again is for a shift supervisor.") in page.inner_text("main")
+    with desk.signed_in("supervisor") as page:
+        page.goto(address)
+        page.locator(".handling summary", has_text=vi("Send again")).click()
+        form = page.locator("details[open] form")
+        form.locator("[name=reason]").fill("khách gọi, chưa nhận được")
+        form.locator("[type=submit]").click()
+        assert page.url == address, "without the tick the browser doesn't send the form"
+        form.locator("[name=not_received]").check()
+        form.locator("[type=submit]").click()
+        page.wait_for_url(lambda url: url != address)
+        page.goto(address)
+        assert vi("It was answered or sent anew already: see the message that follows it.") in page.inner_text("main")
+
+
+def test_a_failed_message_is_settled_by_phone_and_leaves_the_list(desk: Desk) -> None:
+    with desk.signed_in("agent") as page:
+        go(page, "sms/inboundmessage/?attention=failed")
+        page.locator("#result_list tbody a").first.click()
+        page.locator(".handling summary", has_text=vi("Settle by phone")).click()
+        form = page.locator("details[open] form")
+        form.locator("[name=reason]").fill("đã báo khách qua điện thoại")
+        form.locator("[type=submit]").click()
+        page.wait_for_load_state()
+        go(page, "sms/inboundmessage/?attention=failed")
+        assert vi("Nothing here: nobody has to do anything.") in page.inner_text("main")
+
+
+def test_a_supervisor_rewords_a_reply_and_the_next_answer_says_it(desk: Desk) -> None:
+    with desk.signed_in("supervisor") as page:
+        go(page, "sms/wordingversion/NTD.none/edit/")
+        text = page.locator("textarea[name=text]")
+        text.fill("EVNCPC: khách hàng {customer} không còn nợ.")
+        page.wait_for_selector("#effect .problem, #effect [role=alert]")
+        text.fill("EVNCPC: khach hang {customer} khong con no. Cam on.")
+        page.locator("#effect", has_text="khong con no. Cam on.").wait_for()
+        page.fill("[name=note]", "ngắn gọn hơn")
+        page.click("[name=save]")
+        page.wait_for_load_state()
+        assert "ngắn gọn hơn" in page.inner_text(".versions")
+        debtless = "PC03CC0005321"
+        go(page, f"sms/inboundmessage/try/?text=NTD+{debtless}")
+        assert f"EVNCPC: khach hang {debtless} khong con no. Cam on." in page.inner_text("#reply")
+        go(page, "sms/wordingversion/NTD.none/edit/?restore=delivered")
+        page.click("[name=save]")
+        page.wait_for_load_state()
+        go(page, f"sms/inboundmessage/try/?text=NTD+{debtless}")
+        assert f"EVNCPC thong bao khach hang {debtless} khong con no tien dien." in page.inner_text("#reply")
+
+
+def test_the_start_page_leads_a_supervisor_to_what_needs_attention(desk: Desk) -> None:
+    with desk.signed_in("supervisor") as page:
+        concern = page.locator("li", has=page.locator("a[href*='attention=set_aside']"))
+        assert concern.locator(".tag-bad").inner_text() == "1"
+        concern.locator("a").click()
+        page.wait_for_load_state()
+        assert page.locator("#result_list tbody tr").count() == 1
+
+
+def test_billing_staff_see_imports_and_bills_but_no_message(desk: Desk) -> None:
+    with desk.signed_in("billing") as page:
+        assert "/sms/" not in page.inner_html("#nav-sidebar")
+        go(page, "imports/importrun/")
+        assert page.locator("#result_list tbody tr").count() >= 6
+        go(page, "billing/debt/import/")
+        assert page.locator("#id_file").count() == 1
+    assert_forbidden(desk, "billing", "sms/inboundmessage/")
+
+
+def test_an_auditor_sees_masked_numbers_and_who_looked_at_whom(desk: Desk) -> None:
+    with desk.signed_in("agent") as page:
+        go(page, f"billing/customer/{EXAMPLE_CUSTOMER}/change/")
+    with desk.signed_in("auditor") as page:
+        go(page, f"billing/customer/{EXAMPLE_CUSTOMER}/change/")
+        assert "84905123456" not in page.content()
+        assert "8490•••••56" in page.inner_text("main")
+        go(page, f"desk/accessrecord/?q={EXAMPLE_CUSTOMER}")
+        assert "agent" in page.inner_text("#result_list")
+    assert_forbidden(desk, "auditor", "sms/inboundmessage/try/")
+
+
+def test_an_administrator_manages_staff_but_answers_nobody(desk: Desk) -> None:
+    with desk.signed_in("administrator") as page:
+        go(page, "auth/user/")
+        assert "supervisor" in page.inner_text("#result_list")
+        go(page, "sms/inboundmessage/1/change/")
+        assert page.locator(".handling").count() == 0
+
+
+def test_somebody_without_a_role_is_told_whom_to_ask(desk: Desk) -> None:
+    with desk.signed_in("nobody") as page:
+        assert page.locator("#nav-sidebar a[href*='changelist'], #nav-sidebar li").count() == 0
+        assert page.inner_text("main").strip()
+
+
+def assert_forbidden(desk: Desk, role: str, path: str) -> None:
+    """What the menu doesn't show doesn't open; the browser's own complaint of it is none of ours."""
+    with pytest.raises(AssertionError, match="403"), desk.signed_in(role) as page:
+        assert go(page, path).status == 403
+
+
+# By keyboard alone
+
+
+def test_a_message_is_found_read_and_settled_by_keyboard_alone(desk: Desk) -> None:
+    with desk.signed_in("agent") as page:
+        search(page, "84905777003")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/admin/search/**")
+        focus_by_tab(page, ".search-list a[href*='/inboundmessage/']")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".handling")
+        focus_by_tab(page, f".handling summary:has-text('{vi('Settle by phone')}')")
+        page.keyboard.press("Enter")
+        focus_by_tab(page, "details[open] [name=reason]")
+        page.keyboard.type("khách hỏi lại, đã trả lời miệng")
+        page.keyboard.press("Enter")
+        page.wait_for_load_state()
+        page.get_by_text("khách hỏi lại, đã trả lời miệng").first.wait_for()
+
+
+def focus_by_tab(page: Any, selector: str) -> None:
+    for _ in range(120):
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector.split(":has-text")[0]) and (
+            ":has-text" not in selector or page.locator(f"{selector}:focus").count()
+        ):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"{selector} can't be reached by the Tab key")
+
+
+def test_the_menu_is_reached_and_closed_by_keyboard_on_a_phone(desk: Desk) -> None:
+    with desk.signed_in("agent", width=PHONE_WIDTH) as page:
+        focus_by_tab(page, f"[aria-label='{vi('Menu')}']")
+        page.keyboard.press("Enter")
+        page.locator("#nav-sidebar a[href$='/sms/inboundmessage/']").wait_for(state="visible")
+        focus_by_tab(page, "#nav-sidebar a[href$='/sms/inboundmessage/']")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/sms/inboundmessage/")
+
+
+# Every main page
+
+
+@pytest.mark.parametrize("width", [1280, PHONE_WIDTH])
+@pytest.mark.parametrize("role", sorted(set(PAGES.values())))
+def test_main_pages_have_no_serious_barrier_and_fit_their_width(desk: Desk, role: str, width: int) -> None:
+    barriers: list[str] = []
+    with desk.signed_in(role, width=width) as page:
+        for path in (path for path, whose in PAGES.items() if whose == role):
+            assert go(page, path).ok, path
+            page.wait_for_timeout(300)
+            barriers += [f"{path}: {barrier}" for barrier in serious_barriers(page)]
+            overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            barriers += [f"{path}: {overflow} px too wide"] if overflow > 0 else []
+    assert barriers == []
+
+
+def serious_barriers(page: Any) -> list[str]:
+    """What axe-core finds serious or critical, with the elements."""
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    return [
+        f"{violation['id']}: {[node['html'][:120] for node in violation['nodes'][:3]]}"
+        for violation in found
+        if violation["impact"] in ("serious", "critical")
+    ]
+
+
+def test_the_page_to_sign_in_has_no_serious_barrier(desk: Desk) -> None:
+    context = desk.chromium.new_context(viewport={"width": PHONE_WIDTH, "height": 800})
+    page = context.new_page()
+    page.goto(f"{desk.address}/admin/")
+    assert serious_barriers(page) == []
+    context.close()
+
+
+def test_screens_can_be_dark(desk: Desk) -> None:
+    with desk.signed_in("agent") as page:
+        page.click("#user-menu")
+        page.get_by_role("button", name=vi("Dark")).click()
+        go(page, f"billing/customer/{EXAMPLE_CUSTOMER}/change/")
+        page.wait_for_selector("html.dark")
+        page.wait_for_timeout(500)
+        assert serious_barriers(page) == []
+
+
+def test_pictures_of_the_main_pages_are_kept_with_the_documentation() -> None:
+    from tests.screenshots import DIRECTORY, PICTURES
+
+    assert {path.stem for path in Path(DIRECTORY).glob("*.png")} == {picture.name for picture in PICTURES}
