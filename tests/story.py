@@ -1,7 +1,4 @@
-"""A month of a small office, told through the product's own functions: for browser tests and pictures of the pages.
-
-``python -m tests.story`` fills the database of DATABASE_URL, which has to be migrated and empty.
-"""
+"""A month of a small office, told through the product's own functions: for browser tests and pictures of the pages."""
 
 import tempfile
 from datetime import datetime, timedelta
@@ -28,7 +25,6 @@ TEXTS = (
     "NTD {code}", "TD {code} 1 10 2016", "ntd.{code}", "LCD {code}", "CS {code} 1 10 2016", "LGD {code} 1 10 2016",
     "NTD {code}", "TC", "NTD PP0500097400", "hoa don thang nay bao nhieu", "TD {code} 1 12 2016", "NTD PP05009999999",
 )  # fmt: skip
-AGENT = "agent"
 
 
 def tell(now: datetime | None = None) -> None:
@@ -52,7 +48,7 @@ def load_exports(now: datetime) -> None:
 
 
 def create_staff() -> None:
-    """One of each role, named as it, and an administrator of Django's own kind."""
+    """One of each role, named as it, and one without any."""
     for name in ROLES:
         user = User.objects.create_user(name, password=PASSWORD, is_staff=True)
         user.groups.set([Group.objects.get(name=name)])
@@ -104,7 +100,3 @@ def what_went_wrong(now: datetime) -> None:
         failure='  File "sms/syntaxes.py", line 1, in answer_outages\nValueError',
     )  # fmt: skip
     receive(f"NTD {code}", "84905777004", now - timedelta(seconds=40))
-
-
-if __name__ == "__main__":
-    tell()
