@@ -313,7 +313,6 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_LANGUAGES": True,
     "STYLES": [lambda _request: static("desk/admin.css"), lambda _request: static("desk/search.css")],
-    "SCRIPTS": [lambda _request: static("desk/desk.js")],
     "SIDEBAR": {"navigation": "evncare.desk.navigation.sections"},
     "DASHBOARD_CALLBACK": "evncare.desk.start.page",
     "LOGIN": {"form": "evncare.desk.signin.SignInForm"},

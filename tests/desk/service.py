@@ -40,7 +40,7 @@ class Desk:
             page.fill("#id_username", name)
             page.fill("#id_password", story.PASSWORD)
             page.press("#id_password", "Enter")
-            page.wait_for_selector("#user-menu", state="attached")
+            page.wait_for_selector("main:not(.signin)")
             yield page
             if troubles:
                 raise AssertionError("\n".join(troubles))

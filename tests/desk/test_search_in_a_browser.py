@@ -57,6 +57,16 @@ def test_a_customers_page_is_reached_from_any_page_by_keyboard_alone(page: Any, 
         page.wait_for_url(re.compile(f"/billing/customer/{code}/"), wait_until="commit")
 
 
+def test_the_box_can_be_used_as_soon_as_it_is_seen(page: Any, desk: Desk) -> None:
+    held: list[Any] = []
+    page.route("**/start.js", lambda route: held.append(route))  # without it the start page isn't loaded
+    page.goto(f"{desk.address}/admin/", wait_until="commit")
+    page.wait_for_selector("#search-field")
+    typed(page, CODE)
+    assert held
+    held[0].continue_()
+
+
 def test_slash_goes_to_the_box_but_can_be_typed(page: Any) -> None:
     page.keyboard.press("/")
     page.keyboard.type("12/5")

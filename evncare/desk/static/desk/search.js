@@ -1,9 +1,9 @@
 // The search box of every page: "/" and Ctrl+K go there, and it answers as one types. Nothing typed or found is kept.
+// It stands right after its box and waits for no other script: whoever sees the box can type.
 "use strict";
 
-document.addEventListener("DOMContentLoaded", () => {
+{
   const form = document.querySelector("form.search-box");
-  if (!form) return;
   const MILLISECONDS_OF_REST = 120;
   const field = form.querySelector("input");
   const panel = form.querySelector(".search-panel");
@@ -128,4 +128,4 @@ document.addEventListener("DOMContentLoaded", () => {
       field.select();
     }
   });
-});
+}
