@@ -119,7 +119,6 @@ class CustomerPageAdmin(CustomerAdmin):
             ],
             "bills_chart": customers.bills_chart(facts.get("bills", ())),
             "consumption_chart": customers.consumption_chart(facts.get("readings", ())),
-            "chart_options": customers.chart_options(),
             "loads": customers.loads(request.user),
             "may_edit": self.has_change_permission(request),
         }

@@ -1,18 +1,18 @@
 """The hourly counts of messages in the shapes that the start page shows: figures, today by question, and charts."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from django.utils import timezone, translation
+from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from evncare.admin import grouped
+from evncare.desk.charts import BarChart, Series, bars
 from sms import statistics
 from sms.models import InboundMessage, Outcome
 from sms.statistics import HOUR, OPEN
@@ -30,7 +30,6 @@ COLOURS: dict[str, str] = {
     InboundMessage.State.WAITING: "#d9c22e",
     InboundMessage.State.SET_ASIDE: "#d55e00",
 }
-INK = "#7c8594"
 
 
 @dataclass(frozen=True)
@@ -59,12 +58,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart as the theme draws it, and the same figures as a table, the latest first."""
+    """A chart, and the same figures as a table, the latest first."""
 
     title: str
     heading: str
-    data: str
-    options: str
+    bars: BarChart
     table: Table
 
 
@@ -171,36 +169,14 @@ def _chart(title: str, heading: str, spans: Mapping[Any, str], numbers: Mapping[
     occur = {result for (span, result), number in numbers.items() if number and span in spans}
     shown = [(result, label) for result, label in _labels().items() if result in occur]
     columns = [[numbers.get((span, result), 0) for span in spans] for result, _label in shown]
-    data = {
-        "labels": list(spans.values()),
-        "datasets": [
-            {"label": label, "data": column, "backgroundColor": COLOURS[result]}
-            for (result, label), column in zip(shown, columns, strict=True)
-        ],
-    }
+    series = [Series(label, COLOURS[result], column) for (result, label), column in zip(shown, columns, strict=True)]
     lines = zip(spans.values(), *columns, strict=True)
     rows = [Row(name, _cells([sum(figures), *figures])) for name, *figures in lines]
     table = Table([_("Messages"), *(label for _result, label in shown)], rows[::-1])
-    return Chart(title, heading, json.dumps(data), json.dumps(_options()), table)
+    return Chart(title, heading, bars([*spans.values()], series, stacked=True), table)
 
 
 def _labels() -> dict[str, str]:
     """Each result that a message can have, in words."""
     labels = dict(Outcome.choices) | dict(InboundMessage.State.choices)
     return {result: capfirst(str(labels[result])) for result in COLOURS}
-
-
-def _options() -> dict[str, Any]:
-    """Stacked bars with a legend, for Chart.js. Its numbers follow the page's language."""
-    ticks = {"color": INK, "maxRotation": 0, "autoSkipPadding": 12, "precision": 0}
-    return {
-        "locale": translation.get_language() or "vi",
-        "animation": False,
-        "maintainAspectRatio": False,
-        "interaction": {"mode": "index", "intersect": False},
-        "plugins": {"legend": {"position": "bottom", "labels": {"color": INK, "boxWidth": 10, "boxHeight": 10}}},
-        "scales": {
-            "x": {"stacked": True, "ticks": ticks, "grid": {"display": False}},
-            "y": {"stacked": True, "ticks": ticks, "beginAtZero": True, "border": {"display": False}},
-        },
-    }

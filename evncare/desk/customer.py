@@ -1,6 +1,5 @@
 """What is known of one customer, as their page tells it. What SMS tells too comes from the queries that answer SMS."""
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +9,10 @@ from typing import Any
 
 from django.db.models import Q, Subquery
 from django.utils import timezone
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from billing import queries as billing
+from evncare.desk.charts import BarChart, Series, bars
 from evncare.imports import pages
 from evncare.imports.declarations import declared_exports
 from evncare.imports.models import ImportRun
@@ -200,7 +199,7 @@ def loads(user: Any) -> list[Load]:
     ]
 
 
-# Charts, as the theme's Chart.js reads them
+# Charts
 
 COLOURS = {
     "KT": "#2563eb", "BT": "#2563eb", "CD": "#d97706", "TD": "#16a34a", "SG": "#6b7280", "VC": "#9333ea",
@@ -209,53 +208,27 @@ OTHER_COLOUR = "#db2777"
 REACTIVE = "VC"
 
 
-def bills_chart(shown: Sequence[billing.Bill]) -> str:
+def bills_chart(shown: Sequence[billing.Bill]) -> BarChart:
     """Bars of what each period cost, the earliest first; reactive energy beside it where there is any."""
     in_time = shown[::-1]
-    series = [(_("Bill (VND)"), COLOURS["KT"], [bill.total for bill in in_time])]
+    series = [Series(_("Bill (VND)"), COLOURS["KT"], [bill.total for bill in in_time])]
     if any(bill.reactive for bill in shown):
-        series.append((_("Reactive energy (VND)"), COLOURS[REACTIVE], [bill.reactive for bill in in_time]))
-    return _chart([str(bill.period) for bill in in_time], series)
+        series.append(Series(_("Reactive energy (VND)"), COLOURS[REACTIVE], [bill.reactive for bill in in_time]))
+    return bars([str(bill.period) for bill in in_time], series)
 
 
-def consumption_chart(shown: Sequence[billing.RegisterReading]) -> str:
+def consumption_chart(shown: Sequence[billing.RegisterReading]) -> BarChart:
     """Bars of what each register counted in each period, the earliest first; the registers of several meters added."""
     counted: dict[str, dict[Period, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     for reading in shown:
         counted[reading.register][reading.period] += reading.consumption
     periods = sorted({reading.period for reading in shown}, key=lambda period: period.sort_key)
     series = [
-        (
+        Series(
             f"{register} ({'kvarh' if register == REACTIVE else 'kWh'})",
             COLOURS.get(register, OTHER_COLOUR),
-            [float(of_register[period]) if period in of_register else None for period in periods],
+            [float(counted[register][period]) if period in counted[register] else None for period in periods],
         )
-        for register, of_register in sorted(
-            counted.items(), key=lambda item: (billing.REGISTER_ORDER.get(item[0], 99), item[0])
-        )
+        for register in sorted(counted, key=lambda register: (billing.REGISTER_ORDER.get(register, 99), register))
     ]
-    return _chart([str(period) for period in periods], series)
-
-
-def _chart(labels: list[str], series: Sequence[tuple[str, str, Sequence[float | None]]]) -> str:
-    datasets = [{"label": label, "backgroundColor": colour, "data": data} for label, colour, data in series]
-    return json.dumps({"labels": labels, "datasets": datasets})
-
-
-def chart_options() -> str:
-    """What the theme leaves out by default: a legend, a scale, and numbers as this language writes them."""
-    grey = "#8b93a1"  # readable on white and on black
-    return json.dumps(
-        {
-            "animation": False,
-            "responsive": True,
-            "maintainAspectRatio": False,
-            "locale": get_language(),
-            "datasets": {"bar": {"maxBarThickness": 26, "borderRadius": 3}},
-            "plugins": {"legend": {"align": "start", "labels": {"color": grey, "boxWidth": 12, "boxHeight": 12}}},
-            "scales": {
-                "x": {"ticks": {"color": grey}, "grid": {"display": False}},
-                "y": {"beginAtZero": True, "ticks": {"color": grey}, "border": {"display": False}},
-            },
-        }
-    )
+    return bars([str(period) for period in periods], series)

@@ -149,7 +149,7 @@ def test_charts_hold_every_message_of_the_past_day_and_month_and_their_tables_sa
     found, page = shown(client)
 
     for chart, spans, answers in zip(found["charts"], (24, 30), (2, 4), strict=True):
-        data = json.loads(chart.data)
+        data = json.loads(chart.bars.data)
         assert len(data["labels"]) == spans
         assert [(kind["label"], sum(kind["data"])) for kind in data["datasets"]] == [
             ("Answered", answers),
