@@ -61,7 +61,6 @@ ALLOWED_HOSTS: list[str] = read("ALLOWED_HOSTS", env.list, ["localhost", "127.0.
 INSTALLED_APPS = [
     # The theme comes before what it themes.
     "unfold.apps.BasicAppConfig",
-    "unfold.contrib.filters",
     "unfold.contrib.import_export",
     "evncare.desk",
     "sms",
