@@ -3,7 +3,6 @@
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -16,11 +15,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
-from evncare.admin import grouped, sees_phones
+from evncare.admin import sees_phones
 from evncare.looks import looked
 from evncare.phones import masked
 from sms import handling, tasks
 from sms.admin.life import life, reply_to
+from sms.admin.prices import price
 from sms.handling import Kind, NotPossible
 from sms.models import InboundMessage, Outcome
 from sms.syntaxes import SYNTAXES
@@ -140,7 +140,7 @@ def _page(
         "others": f"{reverse('admin:sms_inboundmessage_changelist')}?q={sender}" if full and sender else "",
         "customer_page": _customer_page(request, message),
         "question": SYNTAXES.get(message.keyword),
-        "price": grouped(settings.SMS_PRICE_VND),
+        "price": price(charged=bool(reply and reply.charge)),
         "steps": life(message, hides_phone=not full),
         "follower": follower,
         "needs_attention": follower is None and _needs_attention(message),

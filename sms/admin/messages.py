@@ -24,6 +24,7 @@ from sms import search
 from sms.admin import message as page
 from sms.admin import trying
 from sms.admin.life import reply_to, understood
+from sms.admin.prices import size_and_price
 from sms.models import InboundMessage, OutboundMessage, Outcome
 from sms.search import carriers
 from sms.syntaxes import SYNTAXES
@@ -175,11 +176,6 @@ class SearchedAdmin(RecordAdmin):
         if older:
             messages.info(request, gettext("Only the newest found are listed. Choose a day, or type more, for others."))
         return rows, False
-
-
-def size_and_price(reply: OutboundMessage) -> str:
-    size = ngettext("%(count)s segment", "%(count)s segments", reply.segments) % {"count": reply.segments}
-    return f"{size}, {gettext('charged') if reply.charge else gettext('free')}"
 
 
 @admin.register(InboundMessage)

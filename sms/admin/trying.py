@@ -27,7 +27,7 @@ from evncare import phones
 from evncare.admin import tag
 from evncare.looks import looked
 from evncare.periods import Period
-from sms.admin.wordings import price
+from sms.admin.prices import price
 from sms.models import InboundMessage
 from sms.parser import Problem
 from sms.preview import Preview, preview

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
@@ -21,8 +20,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from evncare.admin import RecordAdmin, grouped
+from evncare.admin import RecordAdmin
 from sms import examples, proof, versions
+from sms.admin.prices import price
 from sms.examples import Example
 from sms.models import WordingVersion
 from sms.syntaxes import SYNTAXES
@@ -295,13 +295,6 @@ def effect(now: State, text: str, ticked: Any) -> dict[str, Any]:
 def ordered(shown: list[Example]) -> list[Example]:
     """Ordinary cases first."""
     return sorted(shown, key=lambda example: example.scenario.worst)
-
-
-def price(*, charged: bool) -> str:
-    """What the customer pays for the message."""
-    if not charged:
-        return gettext("free")
-    return gettext("%(amount)s VND") % {"amount": grouped(settings.SMS_PRICE_VND)}
 
 
 def differences(before: str, after: str) -> Iterator[Piece]:
