@@ -81,8 +81,10 @@ def is_echo(text: str) -> bool:
 
 @lru_cache(maxsize=8)
 def _openings(wordings: tuple[str, ...]) -> tuple[str, ...]:
-    openings = {unaccent(wording.partition("{")[0]).strip() for wording in wordings} | {catalogue_text()}
-    return tuple(opening for opening in openings if len(opening) > len("EVNCPC: "))
+    """How replies begin, up to their first fact: with our name and more. How else they begin, customers may too."""
+    openings = {unaccent(wording.partition("{")[0]).strip() for wording in wordings}
+    ours = (opening for opening in openings if opening.startswith("EVNCPC") and len(opening) > len("EVNCPC: "))
+    return (catalogue_text(), *ours)
 
 
 def _blocked(senders: Iterable[str], now: datetime) -> set[str]:

@@ -97,6 +97,13 @@ def test_our_name_before_a_question_is_no_echo():
     assert fate(question)[0] == State.ANSWERED
 
 
+@pytest.mark.parametrize("opening", ["Đang ngừng điện ở nhà tôi.", "khi co thong bao moi thi nhan toi,"])
+def test_words_of_ours_that_customers_write_too_are_no_echo(opening):
+    question = factories.inbound(f"{opening} LCD {CODE}")
+    drain()
+    assert fate(question)[0] == State.ANSWERED
+
+
 def test_too_many_messages_in_an_hour_are_told_once_and_then_refused(settings):
     settings.SMS_LIMIT_PER_HOUR = 3
     messages = [factories.inbound(f"TC {number}", received_at=at(number)) for number in range(6)]

@@ -107,13 +107,13 @@ def test_only_what_gsm7_lacks_is_unaccented():
 
 @pytest.mark.django_db
 def test_an_echo_is_known_by_the_delivered_words_and_by_those_in_force():
-    save("NTD.none", "Kinh gui quy khach {customer}: khong no.")
-    for text in ("Kinh gui quy khach PP: khong no.", "EVNCPC thong bao tien dien"):
+    save("NTD.none", "EVNCPC kinh gui {customer}: khong no.")
+    for text in ("EVNCPC kinh gui PP: khong no.", "EVNCPC thong bao tien dien"):
         message = factories.inbound(text)
         inbox.answer_waiting(now=NOW)
         message.refresh_from_db()
         assert message.refusal == Refusal.ECHO
-    assert not rules.is_echo("Kinh gui quy khach PP: khong no.")
+    assert not rules.is_echo("EVNCPC kinh gui PP: khong no.")
     assert InboundMessage.objects.filter(state="REFUSED").count() == 2
 
 
