@@ -1,7 +1,5 @@
 """The message log: what customers sent, what they were answered and what became of it. Nobody writes here."""
 
-from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django.contrib import admin, messages
@@ -11,15 +9,13 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
-from django.utils.dateparse import parse_date
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from evncare.admin import BoundedPaginator, RecordAdmin, sees_phones, tag
+from evncare.admin import BoundedPaginator, DayFilter, RecordAdmin, sees_phones, tag
 from sms import search
 from sms.admin import message as page
 from sms.admin import trying
@@ -97,54 +93,8 @@ class AttentionFilter(admin.SimpleListFilter):
         return ("-reply__id",) if value in page.ATTENTION and value != "set_aside" else ()
 
 
-class DayFilter(admin.SimpleListFilter):
-    """Days by name, or any one day as ``?day=2016-10-05``."""
-
-    title = _("day")
-    parameter_name = "day"
-    template = "admin/sms/day_filter.html"
+class ReceivedDayFilter(DayFilter):
     moment = "received_at"
-
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, Any]]:  # type: ignore[type-arg]
-        return [
-            ("today", _("Today")),
-            ("yesterday", _("Yesterday")),
-            ("week", _("Past 7 days")),
-            ("month", _("Past 30 days")),
-        ]
-
-    def choices(self, changelist: Any) -> Iterator[Any]:
-        """Beside the days by name, what the form for any day needs: the other filters, and the day chosen."""
-        for choice in super().choices(changelist):
-            others = [(name, value) for name, value in changelist.params.items() if name not in ("day", "p")]
-            yield choice | {"others": others, "day": self._day(self.value() or "")}
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        today = timezone.localdate()
-        named = {
-            "today": (today, 1),
-            "yesterday": (today - timedelta(days=1), 1),
-            "week": (today - timedelta(days=6), 7),
-            "month": (today - timedelta(days=29), 30),
-        }
-        value = self.value() or ""
-        first, days = named.get(value) or (self._day(value), 1)
-        if first is None:
-            return queryset
-        start = timezone.make_aware(datetime.combine(first, time.min))
-        return queryset.filter(**{f"{self.moment}__gte": start, f"{self.moment}__lt": start + timedelta(days=days)})
-
-    @classmethod
-    def ordering(cls, request: HttpRequest) -> tuple[str, ...]:
-        """By time, as the index has the days; by number, all that came after the day would be passed first."""
-        return (f"-{cls.moment}", "-pk") if request.GET.get(cls.parameter_name) else ()
-
-    @staticmethod
-    def _day(value: str) -> date | None:
-        try:
-            return parse_date(value)
-        except ValueError:  # well formed but no day, as 2016-02-30
-            return None
 
 
 class ReplyDayFilter(DayFilter):
@@ -188,7 +138,7 @@ class InboundMessageAdmin(SearchedAdmin):
         "reply_state",
     )
     phone_fields = ("sender",)
-    list_filter = (DayFilter, AttentionFilter, ("state", StateFilter), "outcome", KeywordFilter, CarrierFilter)
+    list_filter = (ReceivedDayFilter, AttentionFilter, ("state", StateFilter), "outcome", KeywordFilter, CarrierFilter)
     list_select_related = ("reply",)
     search_fields = ("sender", "customer_code", "message_id", "text")
 
@@ -202,7 +152,7 @@ class InboundMessageAdmin(SearchedAdmin):
         ]
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        return AttentionFilter.ordering(request) or DayFilter.ordering(request)
+        return AttentionFilter.ordering(request) or ReceivedDayFilter.ordering(request)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)

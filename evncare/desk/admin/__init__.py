@@ -1,0 +1,5 @@
+"""The admin of the desk: customers, looks at data, staff."""
+
+from evncare.desk.admin import customers as customers
+from evncare.desk.admin import looks as looks
+from evncare.desk.admin import staff as staff

@@ -1,0 +1,62 @@
+"""The accounts of staff, which are switched off rather than deleted, and their roles."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from django_otp.plugins.otp_static import admin as _registers_recovery_codes  # noqa: F401
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp import admin as _registers_devices  # noqa: F401
+from django_otp.plugins.otp_totp.models import TOTPDevice
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from evncare.desk import second_factor
+
+admin.site.unregister((User, Group))
+admin.site.unregister((TOTPDevice, StaticDevice))  # their pages show secrets
+
+
+@admin.register(User)
+class KeptUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]  # the theme carries no types
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    actions = ("remove_second_factor",)
+
+    @admin.action(description=_("Remove the second factor"), permissions=["change"])
+    def remove_second_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """For those who lost phone and recovery codes. One's own takes a code, and a superuser's a superuser."""
+        name = request.user.get_username()
+        users = queryset.exclude(username=name)
+        if not request.user.is_superuser:
+            users = users.exclude(is_superuser=True)
+        by = User.objects.get(username=name)
+        count = sum(second_factor.take_off(user, by=by) for user in users)
+        told = ngettext(
+            "The second factor of %(count)d account is off.", "The second factor of %(count)d accounts is off.", count
+        )
+        self.message_user(request, told % {"count": count})
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Rights come with roles. Only a superuser gives others."""
+        fields = tuple(super().get_readonly_fields(request, obj))
+        return fields if request.user.is_superuser else (*fields, "is_superuser", "user_permissions")
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        theirs = obj is None or not obj.is_superuser or request.user.is_superuser
+        return theirs and bool(super().has_change_permission(request, obj))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(Group)
+class KeptGroupAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]  # the theme carries no types
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
