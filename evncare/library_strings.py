@@ -6,6 +6,8 @@ the theme has strings that are missing here.
 
 from django.utils.translation import gettext_noop, ngettext_lazy
 
+AXES = (gettext_noop("access lock out"), gettext_noop("Access lock out"))
+
 IMPORT_EXPORT = (
     gettext_noop("Import"),
     gettext_noop("%s through import_export"),

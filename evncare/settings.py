@@ -166,6 +166,11 @@ CELERY_BEAT_SCHEDULE = {
     "deliver-waiting": {"task": "sms.deliver_waiting", "schedule": schedule(10), "options": {"expires": 10}},
     "count-hours": {"task": "sms.count_hours", "schedule": schedule(60), "options": {"expires": 60}},
     "forget-old": {"task": "sms.forget_old", "schedule": crontab(hour=2, minute=30), "options": {"expires": 3600}},
+    "forget-old-sign-ins": {
+        "task": "desk.forget_old_sign_ins",
+        "schedule": crontab(hour=2, minute=45),
+        "options": {"expires": 3600},
+    },
     "audit-yesterday": {
         "task": "sms.audit_yesterday",
         "schedule": crontab(hour=6, minute=0),

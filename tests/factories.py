@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
 from billing.models import Customer, Debt, Invoice, MeterReading, ReadingSchedule
-from evncare.desk.models import AccessRecord
+from evncare.desk.models import AccessRecord, FailedSignIn, SignIn
 from evncare.imports.models import ImportRun
 from outages.models import Outage
 from sms import audit, gsm7, reconciliation
@@ -187,4 +187,6 @@ def a_row_of_every_page() -> None:
     settled = inbound(state=InboundMessage.State.SET_ASIDE, settled_at=NOW)
     Handling.objects.create(message=settled, kind=Handling.Kind.SETTLED, by="agent", reason="called", at=NOW)
     looker = User.objects.create_user("looker", is_staff=True)
+    SignIn.objects.create(username="looker", ip_address="10.0.0.1", user_agent="Firefox")
+    FailedSignIn.objects.create(username="looker", ip_address="10.0.0.1", user_agent="Firefox", locked_out=True)
     AccessRecord.objects.create(user=looker, kind=AccessRecord.Kind.CUSTOMER, subject=CODE, at=NOW)

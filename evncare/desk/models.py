@@ -1,5 +1,6 @@
-"""Who looked at whose data: customers' pages, messages, exports. Rows are kept; the auditor searches them."""
+"""What the auditor searches: who looked at whose data, which is kept for good, and who signed in or tried to."""
 
+from axes.models import AccessFailureLog, AccessLog
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -44,3 +45,23 @@ class AccessRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.kind} {self.subject}"
+
+
+class SignIn(AccessLog):  # type: ignore[misc]  # axes carries no types
+    """One signing in, and out, of a member of staff."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("sign-in")
+        verbose_name_plural = _("sign-ins")
+        default_permissions = ("view",)
+
+
+class FailedSignIn(AccessFailureLog):  # type: ignore[misc]  # axes carries no types
+    """One wrong password or code, for a name that somebody may have."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("failed sign-in")
+        verbose_name_plural = _("failed sign-ins")
+        default_permissions = ("view",)

@@ -66,6 +66,8 @@ SECTIONS = (
         (
             table(_("Looks at data"), "visibility", "desk_accessrecord"),
             table(_("Uses of personal data"), "privacy_tip", "sms_privacyaction"),
+            table(_("Sign-ins"), "login", "desk_signin"),
+            table(_("Failed sign-ins"), "lock", "desk_failedsignin"),
             table(_("Staff"), "badge", "auth_user"),
             table(_("Roles"), "groups", "auth_group"),
         ),

@@ -35,6 +35,7 @@ CONTROL = ("sms.carrierstate", "sms.auditrun", "sms.reconciliationrun")
 WORDINGS = ("sms.wordingversion",)
 PRIVACY = ("sms.privacyaction",)
 LOOKS = ("desk.accessrecord",)
+SIGN_INS = ("desk.signin", "desk.failedsignin")
 RUNS = ("imports.importrun",)
 USERS, STAFF = ("auth.user",), ("auth.user", "auth.group")
 PHONES = of("view", "billing.phones")  # in full; masked for all others
@@ -55,13 +56,13 @@ ROLES = {
     ),
     "auditor": Role(
         _("auditor"),
-        DESK | of("view", *STAFF, *CONTROL, *PRIVACY, *LOOKS) | of("view export", *RUNS)
+        DESK | of("view", *STAFF, *CONTROL, *PRIVACY, *LOOKS, *SIGN_INS) | of("view export", *RUNS)
         | of("view", "admin.logentry"),
     ),
     "administrator": Role(
         _("administrator"),
         DESK | of("add change", *CUSTOMERS, *ACCOUNTS, *OUTAGES) | of("view", *STAFF) | of("add change", *USERS)
-        | of("view", "admin.logentry", *CONTROL, *PRIVACY) | of("add change", *BLOCKS) | of("add", *WORDINGS)
+        | of("view", "admin.logentry", *CONTROL, *PRIVACY, *SIGN_INS) | of("add change", *BLOCKS) | of("add", *WORDINGS)
         | of("try", MESSAGES[0]) | of("add", "sms.reconciliationrun") | of("view confirm export", *RUNS),
     ),
 }  # fmt: skip

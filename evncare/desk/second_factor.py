@@ -9,7 +9,6 @@ import django_otp
 import segno
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import authenticate
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser, User
@@ -24,6 +23,8 @@ from django.utils.translation import gettext_lazy as _
 from django_otp.models import Device
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from evncare.desk import history
 
 DIGITS = 6  # of an app's code; recovery codes are longer
 RECOVERY_CODES = 10
@@ -84,12 +85,8 @@ def take_off(user: User, by: User) -> bool:
         TOTPDevice.objects.filter(user=user).delete()
         StaticDevice.objects.filter(user=user).delete()
         if had:
-            _record(user, by, gettext("Removed the second factor."))
+            history.note(user, by, gettext("Removed the second factor."))
     return had
-
-
-def _record(user: User, by: User, what: str) -> None:
-    LogEntry.objects.log_actions(by.pk, User.objects.filter(pk=user.pk), CHANGE, what, single_object=True)
 
 
 # The page
@@ -132,7 +129,7 @@ def page(request: HttpRequest) -> HttpResponse:
             return redirect("admin:second_factor")
         else:
             codes = new_recovery_codes(user)
-            _record(user, user, gettext("Made new recovery codes."))
+            history.note(user, user, gettext("Made new recovery codes."))
     context = admin.site.each_context(request) | {
         "title": _("Second factor"),
         "form": form,
@@ -163,7 +160,7 @@ def _confirm(request: HttpRequest, user: User, device: Device) -> list[str]:
     device.confirmed = True
     device.save()
     django_otp.login(request, device)
-    _record(user, user, gettext("Set up a second factor."))
+    history.note(user, user, gettext("Set up a second factor."))
     return new_recovery_codes(user)
 
 

@@ -1,27 +1,30 @@
-"""Signing in: the form, what happens to those who guess, and when a session ends."""
+"""Signing in: the form, what happens to those who guess and who helps them, and when a session ends."""
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
 
 from axes.models import AccessAttempt
+from axes.utils import reset
 from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import AbstractBaseUser, User
 from django.contrib.auth.signals import user_logged_in
 from django.core.exceptions import ValidationError
+from django.db.models import Sum
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import AuthenticationForm
 
 from evncare.addresses import client_address
-from evncare.desk import second_factor
+from evncare.desk import history, second_factor
 
 SEEN_AT = "seen_at"  # in the session: when its owner last asked for something, in seconds
 
@@ -79,6 +82,21 @@ def locked_out(request: HttpRequest, response: HttpResponse | None, credentials:
     page["Retry-After"] = str(ceil(wait.total_seconds()))
     add_never_cache_headers(page)
     return page
+
+
+def locked_names(now: datetime) -> set[str]:
+    """The names that are locked at some address."""
+    recent = AccessAttempt.objects.filter(attempt_time__gt=now - settings.AXES_COOLOFF_TIME).order_by()
+    counted = recent.values_list("username", "ip_address").annotate(failures=Sum("failures_since_start"))
+    return {name for name, _address, failures in counted if failures >= settings.AXES_FAILURE_LIMIT}
+
+
+def lift_lock(user: User, by: User) -> bool:
+    """Let somebody who was locked out try again at once; recorded. Whether anything was counted against them."""
+    counted = bool(reset(username=user.get_username()))
+    if counted:
+        history.note(user, by, gettext("Lifted the lock after failed sign-ins."))
+    return counted
 
 
 @receiver(user_logged_in, dispatch_uid="evncare.desk.signin.begin_session")

@@ -32,7 +32,7 @@ app_list outages               see all
 app_list sms                   see agent supervisor auditor administrator
 app_list imports               see supervisor billing auditor administrator
 app_list auth                  see supervisor auditor administrator
-app_list desk                  see auditor
+app_list desk                  see auditor administrator
 
 billing_customer_changelist    see all
 billing_customer_change        see all    do billing administrator
@@ -108,6 +108,12 @@ desk_accessrecord_history      see auditor
 desk_accessrecord_add          see nobody
 desk_accessrecord_delete       see nobody
 
+SIGNIN_changelist              see auditor administrator
+SIGNIN_change                  see auditor administrator
+SIGNIN_history                 see auditor administrator
+SIGNIN_add                     see nobody
+SIGNIN_delete                  see nobody
+
 auth_user_changelist           see supervisor auditor administrator
 auth_user_change               see supervisor auditor administrator    do administrator
 auth_user_history              see supervisor auditor administrator
@@ -127,6 +133,7 @@ ALIKE = {
     ),
     "MESSAGE": ("sms_inboundmessage", "sms_outboundmessage"),
     "CONTROL": ("sms_carrierstate", "sms_auditrun"),
+    "SIGNIN": ("desk_signin", "desk_failedsignin"),
 }  # fmt: skip
 # Where one signs in and out, which tests/desk/test_signin.py is about.
 DOORS = {"login", "logout"}

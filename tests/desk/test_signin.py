@@ -5,17 +5,23 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
-from axes.models import AccessAttempt, AccessFailureLog, AccessLog
+from axes.models import AccessAttempt
 from django.conf import settings as project
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 
 from evncare.addresses import client_address
+from evncare.desk import signin, tasks
+from evncare.desk.models import FailedSignIn, SignIn
+from tests import factories
 
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 LOGIN = "/admin/login/?next=/admin/billing/customer/"
+STAFF = "/admin/auth/user/"
 
 
 @pytest.fixture
@@ -105,29 +111,76 @@ def test_an_account_that_is_no_staff_is_told_and_counted_as_a_wrong_password(cli
     assert [sign_in(client, "guest").status_code for _time in range(5)] == [200] * 4 + [429]
 
 
-def test_an_administrator_lifts_the_lock(client, binh):
+def test_the_lock_is_lifted_on_the_command_line(client, binh):
     guess(client, 5)
     call_command("axes_reset_username", "binh")
     assert sign_in(client).status_code == 302
 
 
-def test_what_is_kept_of_sign_ins_is_deleted_by_age(clock, client, binh):
+def lift(client, *users):
+    return client.post(STAFF, {"action": "lift_lock", "_selected_action": [user.pk for user in users]}, follow=True)
+
+
+def test_an_administrator_sees_who_is_locked_and_lifts_the_lock(client, binh):
+    guess(Client(), 5)
+    client.force_login(factories.staff("administrator", "an"))
+    assert "tag-bad" in client.get(STAFF).content.decode()
+    assert "tag-bad" not in lift(client, binh).content.decode()
+    assert sign_in(Client()).status_code == 302
+    assert LogEntry.objects.get(object_id=str(binh.pk)).user.username == "an"
+    lift(client, binh)
+    assert LogEntry.objects.count() == 1, "there was nothing to lift"
+
+
+def test_who_may_only_see_staff_lifts_no_lock(client, binh):
+    guess(Client(), 5)
+    client.force_login(factories.staff("supervisor"))
+    lift(client, binh)
+    assert sign_in(Client()).status_code == 429
+
+
+def test_a_few_failures_and_an_ended_lock_are_no_lock(clock, client, binh):
+    guess(client, 4)
+    assert signin.locked_names(timezone.now()) == set()
+    guess(client, 1)
+    assert signin.locked_names(timezone.now()) == {"binh"}
+    assert signin.locked_names(timezone.now() + minutes(15)) == set()
+
+
+def test_what_is_kept_of_sign_ins_is_deleted_after_a_year(clock, client, binh):
     guess(client, 1)
     sign_in(client)
-    clock.shift(timedelta(days=366))
-    call_command("axes_reset_failure_logs", age=365)
-    call_command("axes_reset_logs", age=365)
-    assert not AccessFailureLog.objects.exists()
-    assert not AccessLog.objects.exists()
+    clock.shift(timedelta(days=364))
+    sign_in(client)
+    clock.shift(timedelta(days=2))
+    tasks.forget_old_sign_ins()
+    assert not FailedSignIn.objects.exists()
+    assert SignIn.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("searched", "found"), [("", 2), ("BINH", 1), ("ch", 1), ("10.0.0.2", 1), ("10.0.0.9", 0), ("10.0.0", 0)]
+)
+def test_an_auditor_finds_who_signed_in_and_who_tried(client, binh, searched, found):
+    chi = User.objects.create_user("chi", password="right", is_staff=True)
+    for number, user in enumerate((binh, chi), start=1):
+        visitor, address = Client(), f"10.0.0.{number}"
+        guess(visitor, 1, user.username, address)
+        sign_in(visitor, user.username, address=address)
+    client.force_login(factories.staff("auditor"))
+    SignIn.objects.filter(username="auditor").delete()
+    for model in ("signin", "failedsignin"):
+        page = client.get(f"/admin/desk/{model}/", {"q": searched})
+        assert page.context["cl"].result_count == found
 
 
 def test_failures_lockouts_and_sign_ins_are_recorded_without_passwords(client, binh):
     guess(client, 5)
     sign_in(client, address="10.0.0.2", code="123456")
-    failures = AccessFailureLog.objects.order_by("pk")
+    failures = FailedSignIn.objects.order_by("pk")
     assert [failure.locked_out for failure in failures] == [False] * 4 + [True]
     assert {(failure.username, failure.ip_address) for failure in failures} == {("binh", "10.0.0.1")}
-    assert AccessLog.objects.get(ip_address="10.0.0.2").username == "binh"
+    assert SignIn.objects.get(ip_address="10.0.0.2").username == "binh"
     assert "wrong" not in AccessAttempt.objects.get().post_data
 
 

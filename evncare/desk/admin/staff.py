@@ -5,8 +5,10 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import Model, QuerySet
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django_otp.plugins.otp_static import admin as _registers_recovery_codes  # noqa: F401
@@ -16,7 +18,8 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from evncare.desk import second_factor
+from evncare.admin import tag
+from evncare.desk import second_factor, signin
 
 admin.site.unregister((User, Group))
 admin.site.unregister((TOTPDevice, StaticDevice))  # their pages show secrets
@@ -27,7 +30,42 @@ class KeptUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]  # th
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    actions = ("remove_second_factor",)
+    list_display = ("username", "full_name", "roles", "state", "has_second_factor", "last_login")
+    list_filter = ("groups", "is_active")
+    actions = ("lift_lock", "remove_second_factor")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        rows: QuerySet[User] = super().get_queryset(request).prefetch_related("groups")
+        return rows.annotate(
+            is_locked=Q(username__in=signin.locked_names(timezone.now())),
+            second_factor=Exists(TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)),
+        )
+
+    @admin.display(description=_("full name"))
+    def full_name(self, user: User) -> str:
+        return user.get_full_name() or "–"
+
+    @admin.display(description=_("roles"))
+    def roles(self, user: User) -> str:
+        return ", ".join(group.name for group in user.groups.all()) or "–"
+
+    @admin.display(description=_("state"))
+    def state(self, user: Any) -> SafeString:
+        if not user.is_active:
+            return tag("warn", _("switched off"))
+        return tag("bad", _("locked after failed sign-ins")) if user.is_locked else tag("good", _("may sign in"))
+
+    @admin.display(description=_("second factor"), boolean=True)
+    def has_second_factor(self, user: Any) -> bool:
+        return bool(user.second_factor)
+
+    @admin.action(description=_("Lift the lock after failed sign-ins"), permissions=["change"])
+    def lift_lock(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """For those who mistyped too often and can't wait."""
+        by = User.objects.get(username=request.user.get_username())
+        count = sum(signin.lift_lock(user, by=by) for user in queryset)
+        told = ngettext("%(count)d account may try again.", "%(count)d accounts may try again.", count)
+        self.message_user(request, told % {"count": count})
 
     @admin.action(description=_("Remove the second factor"), permissions=["change"])
     def remove_second_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
