@@ -318,7 +318,7 @@ UNFOLD = {
     "SHOW_LANGUAGES": True,
     "STYLES": [lambda _request: static("desk/admin.css"), lambda _request: static("desk/search.css")],
     "SIDEBAR": {"navigation": "evncare.desk.navigation.sections"},
-    "DASHBOARD_CALLBACK": "evncare.desk.start.page",
+    "DASHBOARD_CALLBACK": "evncare.desk.start.page.context",
     "LOGIN": {"form": "evncare.desk.signin.SignInForm"},
     "ACCOUNT": {
         "navigation": [

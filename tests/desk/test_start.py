@@ -11,8 +11,8 @@ from django.contrib.auth.models import Group, User
 from django.urls import reverse
 from django.utils import translation
 
-from evncare.desk import start
 from evncare.desk.roles import ROLES
+from evncare.desk.start import messages as start_messages
 from sms import statistics
 from sms.models import CarrierState, CountingState, OutboundMessage
 from sms.syntaxes import SYNTAXES
@@ -106,7 +106,7 @@ def test_messages_of_today_are_told_by_question_and_outcome(client):
 
 
 def test_the_time_to_answer_is_of_the_latest_replies_of_today(client, monkeypatch):
-    monkeypatch.setattr(start, "LATEST", 20)
+    monkeypatch.setattr(start_messages, "LATEST", 20)
     sent(timedelta(days=2), at=NOW - HOUR)  # not among the latest
     for seconds in range(1, 21):
         sent(seconds * SECOND, at=NOW - MINUTE)
@@ -136,7 +136,7 @@ def test_replies_of_which_none_was_sent_tell_no_time(client):
     ],
 )
 def test_a_length_of_time_is_told_in_its_largest_unit(seconds, told):
-    assert start.duration(seconds) == told
+    assert start_messages.duration(seconds) == told
 
 
 def test_charts_hold_every_message_of_the_past_day_and_month_and_their_tables_say_the_same(client):
@@ -202,7 +202,7 @@ def test_a_message_that_waits_too_long_is_alarming_and_for_how_long_is_told(clie
 
 
 def test_very_many_are_not_counted_to_the_end(client, monkeypatch):
-    monkeypatch.setattr(start, "MOST_COUNTED", 2)
+    monkeypatch.setattr(start_messages, "MOST_COUNTED", 2)
     for _ in range(3):
         factories.inbound()
     assert told_concerns(client)["waiting"][0] == "more than 2"
@@ -230,7 +230,7 @@ def test_each_carrier_that_is_set_up_is_told_with_its_state_and_pace(client):
 
 
 def test_the_pace_of_a_storm_is_of_the_latest_messages(client, monkeypatch):
-    monkeypatch.setattr(start, "LATEST", 61)
+    monkeypatch.setattr(start_messages, "LATEST", 61)
     for seconds in range(200):
         factories.inbound(received_at=NOW - seconds * SECOND / 2, carrier="memory")
     assert shown(client)[0]["carriers"][1].rate == "122"
