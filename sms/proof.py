@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 from evncare.text import unaccent
 from sms import examples, gsm7
 from sms.examples import Example
-from sms.wording import MOST_SEGMENTS, WORDINGS
+from sms.wording import MOST_CHARACTERS, MOST_SEGMENTS, WORDINGS
 
 LONGEST_TEXT = 1000
 MOST_NAMED = 8  # of the characters that don't fit
@@ -101,7 +101,6 @@ def unfillable(key: str, text: str) -> list[str]:
 
 
 def _too_long(shown: list[Example]) -> list[str]:
-    most = MOST_SEGMENTS * 153
     return [
         ngettext(
             "Too long in the case “%(case)s”: %(segments)s segments, %(over)s character more than %(most)s hold.",
@@ -111,5 +110,5 @@ def _too_long(shown: list[Example]) -> list[str]:
         % {"case": example.scenario.title, "segments": example.size.segments, "over": over, "most": MOST_SEGMENTS}
         for example in shown
         if not example.fits
-        for over in [max(example.size.units - most, 1)]
+        for over in [max(example.size.units - MOST_CHARACTERS, 1)]
     ]

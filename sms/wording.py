@@ -19,6 +19,7 @@ from sms import gsm7
 logger = logging.getLogger(__name__)
 
 MOST_SEGMENTS = 3
+MOST_CHARACTERS = MOST_SEGMENTS * 153
 
 # As delivered, keyed by question and case. A text made of parts (registers, debts, outages) has a wording for the
 # part too. What may stand in a placeholder's stead is shown, and its worst case proved, by sms/examples.py.
@@ -174,7 +175,7 @@ def fit(word: Callable[[Sequence[Item], int], str], items: Sequence[Item]) -> st
 
     ``word`` gets the items to tell and the number left out.
     """
-    for told in range(len(items), 1, -1):
+    for told in range(min(len(items), MOST_CHARACTERS), 1, -1):  # each takes a character at least
         text = word(items[:told], len(items) - told)
         if gsm7.measure(text).segments <= MOST_SEGMENTS:
             return text
