@@ -13,6 +13,8 @@ from evncare.embedded import ServerUnavailable, postgres_server
 
 ROOT = Path(__file__).resolve().parent.parent
 DIRECTORY = ROOT / "var" / "test"
+# Files stay whole, for what their tests share, and in the order that tests/conftest.py gives them.
+SHARED_OUT = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
 # Settings of the caller's shell must not decide what is tested.
 SETTINGS = {
     "ALLOWED_HOSTS", "CUSTOMER_CODE_PREFIXES", "DATABASE_URL", "DEBUG", "DJANGO_SETTINGS_MODULE", "HOTLINE",
@@ -29,7 +31,7 @@ def main(arguments: list[str]) -> int:
 
     def run(database: str, **settings: str) -> int:
         print(f"\n== Tests on {database} ==", flush=True)
-        command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", *arguments]
+        command = [sys.executable, "-m", "pytest", *SHARED_OUT, *arguments]
         return subprocess.run(command, cwd=ROOT, env=clean | settings).returncode
 
     try:

@@ -11,6 +11,12 @@ from evncare.embedded import redis_server
 from evncare.imports import pulse
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no process ends long after the other."""
+    long = {item.path for item in items if any(map(item.get_closest_marker, ("live", "kannel", "browser")))}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real Redis, one for each process of the tests; what is in it, earlier tests left."""

@@ -132,7 +132,7 @@ class Visitor:
 
     def open(self, path: str) -> None:
         self.page.goto(self.address + path)
-        self.page.wait_for_load_state("networkidle")
+        self.page.wait_for_timeout(50)  # what scripts do once all is loaded
 
 
 @pytest.fixture

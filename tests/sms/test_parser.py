@@ -388,7 +388,7 @@ NASTY += ["PP05000974006", "NTDPP", "NTDPP05 ", "ky 1 ", "k1t1", "OIL|", "PC05 I
 
 
 @pytest.mark.parametrize("unit", NASTY, ids=ascii)
-def test_a_text_of_a_million_characters_is_read_to_its_end(unit: str) -> None:
+def test_a_text_of_two_hundred_thousand_characters_is_read_to_its_end(unit: str) -> None:
     # No clock: were any step quadratic, this would take hours rather than seconds.
-    question = ask(unit * (1_000_000 // len(unit)) + " TC")
+    question = ask(unit * (200_000 // len(unit)) + " TC")
     assert question.keyword == (None if "NTD" in unit and "05" in unit else "TC")

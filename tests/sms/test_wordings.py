@@ -294,7 +294,7 @@ def replies(draw) -> list[syntaxes.Answer]:
 
 
 @pytest.mark.django_db
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(edits=st.lists(edited(), min_size=2, max_size=4), data=st.data())
 def test_no_text_that_is_accepted_can_leave_gsm7_or_exceed_three_segments(edits, data):
     accepted: dict[str, str] = {}
