@@ -71,7 +71,7 @@ def test_a_worker_told_to_stop_finishes_its_drain_and_leaves_nothing_claimed(tmp
         with (tmp_path / "worker.log").open("wb") as log:
             worker = psutil.Popen(celery("worker", "--concurrency", "1"), cwd=ROOT, env=ours, stdout=log, stderr=log)
         try:
-            with Celery(broker=redis_url) as app:
+            with Celery(broker=redis_url, set_as_current=False) as app:  # the tests of others go on with ours
                 app.send_task("sms.deliver_waiting")
             wait_for(lambda: len(standin.asked) > 20, "the first replies")
             children = worker.children()

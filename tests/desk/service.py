@@ -29,7 +29,7 @@ class Desk:
     def signed_in(self, name: str, *, width: int = 1280, height: int = 860) -> Iterator[Any]:
         """A page of somebody who has just signed in, in Vietnamese; what the browser complains of is an error."""
         context = self.chromium.new_context(locale="en-US", viewport={"width": width, "height": height})
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(SECONDS * 1000)
         page = context.new_page()
         troubles: list[str] = []
         page.on("pageerror", lambda error: troubles.append(str(error)))

@@ -154,11 +154,11 @@ def test_an_answer_that_comes_late_does_not_replace_a_newer_one(page: Any) -> No
 
     page.route("**/admin/search/**", slow)
     page.keyboard.press("Control+k")
-    page.keyboard.type("ngu")
-    page.wait_for_timeout(400)
-    assert held
+    with page.expect_request(lambda request: "s=ngu&" in request.url):
+        page.keyboard.type("ngu")
     page.keyboard.type("zzzz")
     page.wait_for_selector(".search-nothing")
+    assert held
     page.wait_for_timeout(200)
     assert "nguzzzz" in page.locator("#search-panel").inner_text()
 
