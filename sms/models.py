@@ -241,6 +241,8 @@ class OutboundMessage(models.Model):
                 name="outbound_by_state",
                 condition=Q(state__in=("FAILED", "EXPIRED", "UNKNOWN")),
             ),
+            # The free ones, of which there are few too: notices, and what staff had answered again.
+            models.Index(fields=("id",), name="outbound_free", condition=Q(charge=False)),
         )
         constraints = (
             models.CheckConstraint(condition=Q(segments__gte=1), name="reply_has_a_segment"),
