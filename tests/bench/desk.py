@@ -181,6 +181,7 @@ def pages() -> list[Page]:
         Page("replies: phone", at(replies, q=national)),
         Page("replies: today", at(replies, day="today")),
         Page("replies: failed", at(replies, state__exact="FAILED")),
+        Page("replies: free", at(replies, charge__exact="0")),
         Page("start page", reverse("admin:index")),
     ]
     return found
