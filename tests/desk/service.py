@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,13 @@ SECONDS = 60
 class Desk:
     address: str
     chromium: Any
+    signed: dict[str, Any] = field(default_factory=dict)  # what the browser keeps of each one's first signing in
 
     @contextmanager
     def signed_in(self, name: str, *, width: int = 1280, height: int = 860) -> Iterator[Any]:
-        """A page of somebody who has just signed in, in Vietnamese; what the browser complains of is an error."""
-        context = self.chromium.new_context(locale="en-US", viewport={"width": width, "height": height})
+        """The start page of somebody who has signed in, in Vietnamese; what the browser complains of is an error."""
+        view = {"locale": "en-US", "viewport": {"width": width, "height": height}}
+        context = self.chromium.new_context(storage_state=self.signed.get(name), **view)
         context.set_default_timeout(SECONDS * 1000)
         page = context.new_page()
         troubles: list[str] = []
@@ -37,10 +39,12 @@ class Desk:
         page.on("request", lambda request: troubles.append(request.url) if not self.serves(request.url) else None)
         try:
             page.goto(f"{self.address}/admin/")
-            page.fill("#id_username", name)
-            page.fill("#id_password", story.PASSWORD)
-            page.press("#id_password", "Enter")
-            page.wait_for_selector("main:not(.signin)")
+            if name not in self.signed:
+                page.fill("#id_username", name)
+                page.fill("#id_password", story.PASSWORD)
+                page.press("#id_password", "Enter")
+                page.wait_for_selector("main:not(.signin)")
+                self.signed[name] = context.storage_state()
             yield page
             if troubles:
                 raise AssertionError("\n".join(troubles))

@@ -15,6 +15,7 @@ from django.utils import translation
 from evncare.desk.samples import EXAMPLE_CUSTOMER
 from tests.browser import missing
 from tests.desk.service import Desk, running_desk
+from tests.story import PASSWORD
 
 pytestmark = [
     pytest.mark.browser,
@@ -74,7 +75,7 @@ def search(page: Any, text: str) -> None:
     """From anywhere, by keyboard: the first hit."""
     page.keyboard.press("Control+k")
     page.keyboard.type(text)
-    page.wait_for_selector("[role=option]")
+    page.wait_for_selector("#search-hits [role=option]")
 
 
 # Each role at work
@@ -229,7 +230,158 @@ def assert_forbidden(desk: Desk, role: str, path: str) -> None:
         assert go(page, path).status == 403
 
 
-# By keyboard alone
+# The search box, by keyboard alone
+
+
+@pytest.fixture
+def page(desk: Desk) -> Iterator[Any]:
+    with desk.signed_in("agent") as page:
+        yield page
+
+
+def chosen(page: Any) -> str:
+    """The option that a screen reader would tell of."""
+    option = page.locator("#search-field").get_attribute("aria-activedescendant")
+    assert option
+    assert page.locator(f"#{option}").get_attribute("aria-selected") == "true"
+    assert page.locator("[aria-selected=true]").count() == 1
+    return page.locator(f"#{option}").inner_text()
+
+
+def test_a_customers_page_is_reached_from_any_page_by_keyboard_alone(page: Any, desk: Desk) -> None:
+    for path in ("", "outages/outage/", "sms/inboundmessage/"):
+        page.goto(f"{desk.address}/admin/{path}")
+        search(page, "nguyen van")
+        page.keyboard.press("ArrowDown")
+        chosen(page)
+        code = page.locator("[aria-selected=true] .search-title").inner_text().split()[0]
+        page.keyboard.press("Enter")
+        page.wait_for_url(re.compile(f"/billing/customer/{code}/"), wait_until="commit")
+
+
+def test_the_box_can_be_used_as_soon_as_it_is_seen(page: Any, desk: Desk) -> None:
+    held: list[Any] = []
+    page.route("**/start.js", lambda route: held.append(route))  # without it the start page isn't loaded
+    page.goto(f"{desk.address}/admin/", wait_until="commit")
+    page.wait_for_selector("#search-field")
+    search(page, EXAMPLE_CUSTOMER)
+    assert held
+    held[0].continue_()
+
+
+def test_slash_goes_to_the_box_but_can_be_typed(page: Any) -> None:
+    page.keyboard.press("/")
+    page.keyboard.type("12/5")
+    assert page.input_value("#search-field") == "12/5"
+
+
+def test_control_k_leaves_another_field(page: Any, desk: Desk) -> None:
+    page.goto(f"{desk.address}/admin/billing/customer/")
+    page.focus("#searchbar")
+    page.keyboard.press("Control+k")
+    assert page.evaluate("document.activeElement.id") == "search-field"
+
+
+def test_a_whole_code_is_opened_by_enter_however_fast_it_is_typed(page: Any) -> None:
+    page.keyboard.press("Control+k")
+    page.keyboard.type(f"{EXAMPLE_CUSTOMER.lower()}\n")
+    page.wait_for_url(re.compile(f"/billing/customer/{EXAMPLE_CUSTOMER}/"), wait_until="commit")
+
+
+def test_enter_without_a_certain_hit_shows_all_on_a_page(page: Any) -> None:
+    search(page, "nguyen")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/admin/search/\?s=nguyen"), wait_until="commit")
+    page.locator(".search-list a").first.wait_for()
+
+
+def test_the_search_works_without_scripts(desk: Desk) -> None:
+    context = desk.chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{desk.address}/admin/")
+    page.fill("#id_username", "agent")
+    page.fill("#id_password", PASSWORD)
+    page.press("#id_password", "Enter")
+    page.fill("#search-field", EXAMPLE_CUSTOMER)
+    page.press("#search-field", "Enter")
+    page.locator(f".search-list a[href*='{EXAMPLE_CUSTOMER}']").first.click()
+    page.wait_for_url(re.compile(f"/billing/customer/{EXAMPLE_CUSTOMER}/"))
+    context.close()
+
+
+def test_arrows_home_and_end_go_through_the_options_and_around(page: Any) -> None:
+    search(page, EXAMPLE_CUSTOMER[:6])
+    count = page.locator("#search-hits [role=option]").count()
+    assert count > 2
+    page.keyboard.press("ArrowDown")
+    first = chosen(page)
+    page.keyboard.press("End")
+    last = chosen(page)
+    page.keyboard.press("ArrowDown")
+    assert chosen(page) == first != last
+    page.keyboard.press("ArrowUp")
+    assert chosen(page) == last
+    page.keyboard.press("Home")
+    assert chosen(page) == first
+    assert page.evaluate("document.activeElement.id") == "search-field", "the cursor never left the box"
+
+
+def test_escape_closes_then_clears_then_leaves(page: Any) -> None:
+    search(page, "nguyen")
+    field = page.locator("#search-field")
+    assert field.get_attribute("aria-expanded") == "true"
+    page.keyboard.press("Escape")
+    assert field.get_attribute("aria-expanded") == "false"
+    assert page.locator("#search-panel").is_hidden()
+    assert page.input_value("#search-field") == "nguyen"
+    page.keyboard.press("Escape")
+    assert page.input_value("#search-field") == ""
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.id") != "search-field"
+
+
+def test_control_enter_opens_a_tab_of_its_own(page: Any) -> None:
+    search(page, EXAMPLE_CUSTOMER)
+    with page.context.expect_page() as opened:
+        page.keyboard.press("Control+Enter")
+    opened.value.wait_for_url(re.compile(f"/billing/customer/{EXAMPLE_CUSTOMER}/"), wait_until="commit")
+    assert "/customer/" not in page.url
+
+
+def test_an_answer_that_comes_late_does_not_replace_a_newer_one(page: Any) -> None:
+    held: list[Any] = []
+
+    def slow(route: Any) -> None:
+        held.append(route) if "s=ngu&" in route.request.url else route.continue_()
+
+    page.route("**/admin/search/**", slow)
+    page.keyboard.press("Control+k")
+    with page.expect_request(lambda request: "s=ngu&" in request.url):
+        page.keyboard.type("ngu")
+    page.keyboard.type("zzzz")
+    page.wait_for_selector(".search-nothing")
+    assert held
+    page.wait_for_timeout(200)
+    assert "nguzzzz" in page.locator("#search-panel").inner_text()
+
+
+def test_what_was_found_is_told_to_screen_readers_and_kept_nowhere(page: Any) -> None:
+    search(page, EXAMPLE_CUSTOMER)
+    assert re.search(r"\d", page.locator(".search-box [role=status]").inner_text())
+    kept = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
+    assert EXAMPLE_CUSTOMER not in kept
+
+
+def test_the_open_box_is_accessible_and_fits_a_phone(desk: Desk) -> None:
+    for width in (1280, 390):
+        with desk.signed_in("agent", width=width) as page:
+            search(page, "nguyen")
+            page.keyboard.press("ArrowDown")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert serious_barriers(page) == []
+
+
+# Other work by keyboard alone
 
 
 def test_a_message_is_found_read_and_settled_by_keyboard_alone(desk: Desk) -> None:
@@ -279,7 +431,7 @@ def test_main_pages_have_no_serious_barrier_and_fit_their_width(desk: Desk, role
     with desk.signed_in(role, width=width) as page:
         for path in (path for path, whose in PAGES.items() if whose == role):
             assert go(page, path).ok, path
-            page.wait_for_timeout(300)
+            page.wait_for_timeout(100)
             barriers += [f"{path}: {barrier}" for barrier in serious_barriers(page)]
             overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             barriers += [f"{path}: {overflow} px too wide"] if overflow > 0 else []

@@ -379,7 +379,7 @@ class StatesTest(TestCase):
             run_state_machine_as_test(
                 Rolled,
                 settings=settings(
-                    max_examples=EXAMPLES or 100,
+                    max_examples=EXAMPLES or 60,
                     phases=list(Phase) if EXAMPLES else [Phase.reuse, Phase.generate],  # making small takes minutes
                     stateful_step_count=25,
                     deadline=None,
