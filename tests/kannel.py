@@ -87,6 +87,9 @@ class Kannel:
         """End the bearerbox or the smsbox with -9. What the smsbox has not handed over yet, is lost with it."""
         _end(self.boxes[box], signal.SIGKILL)
 
+    def runs(self, box: str) -> bool:
+        return self.boxes[box].poll() is None
+
     def stop(self) -> None:
         for box in reversed(self.boxes.values()):
             _end(box, signal.SIGTERM)
