@@ -1,8 +1,10 @@
 """What the auditor searches: who looked at whose data, which is kept for good, and who signed in or tried to."""
 
-from axes.models import AccessFailureLog, AccessLog
+from axes.models import AccessBase, AccessFailureLog, AccessLog
 from django.conf import settings
 from django.db import models
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from evncare.fields import CodeField
@@ -47,6 +49,11 @@ class AccessRecord(models.Model):
         return f"{self.user_id} {self.kind} {self.subject}"
 
 
+def _told(attempt: AccessBase) -> str:
+    """Without words, which axes has in English only."""
+    return f"{attempt.username or '–'} {date_format(localtime(attempt.attempt_time), 'SHORT_DATETIME_FORMAT')}"
+
+
 class SignIn(AccessLog):  # type: ignore[misc]  # axes carries no types
     """One signing in, and out, of a member of staff."""
 
@@ -55,6 +62,9 @@ class SignIn(AccessLog):  # type: ignore[misc]  # axes carries no types
         verbose_name = _("sign-in")
         verbose_name_plural = _("sign-ins")
         default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return _told(self)
 
 
 class FailedSignIn(AccessFailureLog):  # type: ignore[misc]  # axes carries no types
@@ -65,3 +75,6 @@ class FailedSignIn(AccessFailureLog):  # type: ignore[misc]  # axes carries no t
         verbose_name = _("failed sign-in")
         verbose_name_plural = _("failed sign-ins")
         default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return _told(self)

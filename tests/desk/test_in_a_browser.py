@@ -43,6 +43,7 @@ PAGES = {
     "sms/blockedsender/add/": "supervisor",
     "sms/auditrun/": "auditor",
     "desk/accessrecord/": "auditor",
+    "desk/failedsignin/": "auditor",
     "auth/user/": "administrator",
     "second-factor/": "agent",
 }

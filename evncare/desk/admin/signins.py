@@ -1,5 +1,6 @@
 """Who signed in, and who tried to: the auditor's pages of what django-axes keeps."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from axes.models import AccessBase
@@ -8,9 +9,12 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_ipv46_address
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.formats import date_format
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
-from evncare.admin import DayFilter, RecordAdmin
+from evncare.admin import DayFilter, RecordAdmin, tag
 from evncare.desk.models import FailedSignIn, SignIn
 
 
@@ -20,6 +24,10 @@ def is_address(term: str) -> bool:
     except ValidationError:
         return False
     return True
+
+
+def _moment(at: datetime) -> str:
+    return date_format(localtime(at), "SHORT_DATETIME_FORMAT")
 
 
 class AttemptDayFilter(DayFilter):
@@ -50,8 +58,8 @@ class AttemptAdmin(RecordAdmin):
         return queryset.filter(username__istartswith=term), False
 
     @admin.display(description=_("at"))
-    def at(self, attempt: AccessBase) -> Any:
-        return attempt.attempt_time
+    def at(self, attempt: AccessBase) -> str:
+        return _moment(attempt.attempt_time)
 
     @admin.display(description=_("user"))
     def name(self, attempt: AccessBase) -> str:
@@ -70,16 +78,16 @@ class AttemptAdmin(RecordAdmin):
 class SignInAdmin(AttemptAdmin):
     list_display = ("at", "name", "address", "signed_out_at", "browser")
 
-    @admin.display(description=_("signed out at"), empty_value="–")
-    def signed_out_at(self, sign_in: SignIn) -> Any:
-        return sign_in.logout_time
+    @admin.display(description=_("signed out at"))
+    def signed_out_at(self, sign_in: SignIn) -> str:
+        return _moment(sign_in.logout_time) if sign_in.logout_time else "–"
 
 
 @admin.register(FailedSignIn)
 class FailedSignInAdmin(AttemptAdmin):
-    list_display = ("at", "name", "address", "locked", "browser")
+    list_display = ("at", "name", "address", "result", "browser")
     list_filter = (AttemptDayFilter, "locked_out")
 
-    @admin.display(description=_("locked"), boolean=True)
-    def locked(self, attempt: FailedSignIn) -> bool:
-        return bool(attempt.locked_out)
+    @admin.display(description=_("result"))
+    def result(self, attempt: FailedSignIn) -> SafeString:
+        return tag("bad", _("locked")) if attempt.locked_out else tag("warn", _("refused"))

@@ -20,6 +20,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from evncare.admin import tag
 from evncare.desk import second_factor, signin
+from evncare.desk.roles import ROLES
 
 admin.site.unregister((User, Group))
 admin.site.unregister((TOTPDevice, StaticDevice))  # their pages show secrets
@@ -32,13 +33,14 @@ class KeptUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]  # th
     change_password_form = AdminPasswordChangeForm
     list_display = ("username", "full_name", "roles", "state", "has_second_factor", "last_login")
     list_filter = ("groups", "is_active")
+    search_help_text = _("User name, name or e-mail.")
     actions = ("lift_lock", "remove_second_factor")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         rows: QuerySet[User] = super().get_queryset(request).prefetch_related("groups")
         return rows.annotate(
             is_locked=Q(username__in=signin.locked_names(timezone.now())),
-            second_factor=Exists(TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)),
+            has_device=Exists(TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)),
         )
 
     @admin.display(description=_("full name"))
@@ -47,7 +49,8 @@ class KeptUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]  # th
 
     @admin.display(description=_("roles"))
     def roles(self, user: User) -> str:
-        return ", ".join(group.name for group in user.groups.all()) or "–"
+        titles = (ROLES[group.name].title if group.name in ROLES else group.name for group in user.groups.all())
+        return ", ".join(map(str, titles)) or "–"
 
     @admin.display(description=_("state"))
     def state(self, user: Any) -> SafeString:
@@ -55,9 +58,9 @@ class KeptUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]  # th
             return tag("warn", _("switched off"))
         return tag("bad", _("locked after failed sign-ins")) if user.is_locked else tag("good", _("may sign in"))
 
-    @admin.display(description=_("second factor"), boolean=True)
-    def has_second_factor(self, user: Any) -> bool:
-        return bool(user.second_factor)
+    @admin.display(description=_("second factor"))
+    def has_second_factor(self, user: Any) -> SafeString | str:
+        return tag("good", _("set up")) if user.has_device else "–"
 
     @admin.action(description=_("Lift the lock after failed sign-ins"), permissions=["change"])
     def lift_lock(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
