@@ -51,8 +51,9 @@ class Customer(Imported):
             models.Index(fields=("unit", "book"), name="customer_by_book"),
             # Who is reached by an outage at this station.
             models.Index(fields=("station",), name="customer_by_station"),
-            # queries.customers_named: those whose name begins with what was typed.
+            # queries.customers_named and customers_called: whose name or first phone begins with what was typed.
             models.Index(fields=("search_text",), name="customer_by_name"),
+            models.Index(fields=("phones",), name="customer_by_first_phone"),
             # On PostgreSQL migration 0003 adds what queries.customers_named and customers_called look words up in.
         )
         constraints = (

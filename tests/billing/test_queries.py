@@ -117,3 +117,19 @@ def test_existing_periods_come_latest_first_and_once():
     assert queries.billed_periods([account()])[account()] == [
         Period(2, 10, 2016), Period(1, 10, 2016), Period(1, 8, 2016),
     ]  # fmt: skip
+
+
+def test_customers_are_found_by_their_first_phone_in_order_and_then_by_others():
+    phones = ("84905200000 84905100000", "84905100000", "84905300000", "84914000111 84905100001")
+    for number, known in enumerate(phones):
+        factories.customer(f"PP0500000000{number}", phones=known)
+
+    def called(start: str, limit: int = 8) -> str:
+        return "".join(customer.code[-1] for customer in queries.customers_called(start, limit))
+
+    assert called("84905") == "1023"
+    assert called("849051") == "103"
+    assert called("84905100001") == "3"
+    assert called("84905", limit=2) == "10"
+    assert called("849051", limit=2) == "10"
+    assert called("84906") == ""
