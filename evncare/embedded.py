@@ -11,6 +11,7 @@ import fcntl
 import importlib.util
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -42,8 +43,21 @@ INITDB_OPTIONS = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C
 INITDB_OPTIONS += ["--username=postgres", "--auth=trust", "--no-sync"]
 
 
+# The system gives ports from 32768 on to whoever asks for any, and to every client: one of those, found free, may be
+# taken before our server comes to it.
+PORTS = range(20_000, 32_000)
+
+
 class ServerUnavailable(Exception):
     """A server can't be had here; the message says in one line what is missing and what to do."""
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    while True:
+        port = secrets.choice(PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @contextmanager
@@ -196,8 +210,7 @@ def _running(
     """Run `command(port)` for the block; yields the port once `answers(port, pid)` is true of this very server."""
     log = directory / f"{name.lower()}.log"
     for _ in range(3):
-        with socket.create_server(("127.0.0.1", fixed_port or 0)) as probe:
-            port = int(probe.getsockname()[1])
+        port = fixed_port or free_port()
         with log.open("wb") as output:
             server = subprocess.Popen(  # noqa: S603
                 command(port),

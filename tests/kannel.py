@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.sms.carrier_standin import free_port
+from evncare.embedded import free_port
 
 SEARCHED = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/usr/lib/kannel/test"
 CONFIGURATION = """

@@ -19,12 +19,11 @@ from pathlib import Path
 import httpx
 import psycopg
 
-from evncare.embedded import ServerUnavailable, dying_with_us
+from evncare.embedded import ServerUnavailable, dying_with_us, free_port
 from tests.chaos import verdict
 from tests.chaos.carrier import TIMEOUT_OF_SENDERS, fetch
 from tests.chaos.senders import Senders, messages
 from tests.chaos.service import ROOT, SECRET_KEY, Service, running_service
-from tests.sms.carrier_standin import free_port
 
 FAULTS = ("worker", "web", "scheduler", "redis", "postgres", "worker")
 MESSAGES_PER_FAULT = 800

@@ -19,9 +19,8 @@ import httpx
 import psutil
 import psycopg
 
-from evncare.embedded import dying_with_us, postgres_server, redis_server
+from evncare.embedded import dying_with_us, free_port, postgres_server, redis_server
 from tests.kannel import wait_for
-from tests.sms.carrier_standin import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET_KEY = "a key for this run and for nothing else"

@@ -13,7 +13,8 @@ from typing import Any
 from django.conf import settings
 
 from evncare.desk.children import running_children
-from evncare.desk.management.commands.demo import free_port, is_up
+from evncare.desk.management.commands.demo import is_up
+from evncare.embedded import free_port
 from tests import story
 from tests.browser import browser
 

@@ -14,8 +14,8 @@ import pytest
 from django.conf import settings
 
 from evncare.desk.children import Children, running_children
-from evncare.desk.management.commands.demo import free_port, is_up
-from evncare.embedded import redis_server
+from evncare.desk.management.commands.demo import is_up
+from evncare.embedded import free_port, redis_server
 from tests.browser import browser, missing
 from tests.imports.tables import CUSTOMER, DEBT, csv_file, read_csv
 

@@ -38,11 +38,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from evncare.embedded import free_port
 from evncare.wsgi import application
 from sms import tasks
 from sms.models import InboundMessage
 from tests.kannel import wait_for
-from tests.sms.carrier_standin import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN, SECRET = "t0ken", b"s3cret"

@@ -22,9 +22,9 @@ from urllib.parse import quote
 
 import pytest
 
-from evncare.embedded import redis_server
+from evncare.embedded import free_port, redis_server
 from tests.kannel import Kannel, kannel, missing, received, wait_for
-from tests.sms.carrier_standin import answer, carrier, free_port, hang_up
+from tests.sms.carrier_standin import answer, carrier, hang_up
 
 pytestmark = [
     pytest.mark.kannel,

@@ -8,7 +8,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import sys
 import time
 from argparse import ArgumentParser
@@ -32,7 +31,7 @@ from evncare.desk import samples
 from evncare.desk.children import Children, ChildTrouble, running_children
 from evncare.desk.roles import ROLES
 from evncare.desk.standin import Carrier, running_carrier
-from evncare.embedded import ServerUnavailable, redis_server
+from evncare.embedded import ServerUnavailable, free_port, redis_server
 from sms.models import OutboundMessage
 
 DIRECTORY = settings.VAR_DIR / "demo"
@@ -197,11 +196,6 @@ def kept_password(path: Path) -> str:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(9))
     return path.read_text()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def is_up(url: str) -> bool:
