@@ -5,7 +5,7 @@ Money is whole VND; readings and consumption are exact decimals (kWh, or kvarh f
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -217,14 +217,11 @@ def customers_called(start: str, limit: int) -> list[Listed]:
     First come, in order, those whose first phone does: they stand together in an index, however many they are. Only if
     they are few, others are looked up by their further phones.
     """
-    found = _listed(Customer.objects.filter(begins("phones", start)).order_by("phones")[:limit])
-    if len(found) < limit:
-        known = {customer.code for customer in found}
-        # Sorted by an expression, so that PostgreSQL finds all of them by the index. For the first few it would rather
-        # read the table, as it takes any beginning of a number for common.
-        others = Customer.objects.filter(phones__words=start).order_by(Concat("phones", Value("")))
-        found += [customer for customer in _listed(others[: limit + len(found)]) if customer.code not in known]
-    return found[:limit]
+    # Sorted by an expression, so that PostgreSQL finds all of them by the index. For the first few it would rather
+    # read the table, as it takes any beginning of a number for common.
+    others = Customer.objects.filter(phones__words=start).order_by(Concat("phones", Value("")))
+    begun = Customer.objects.filter(begins("phones", start)).order_by("phones")
+    return _begun_or_others(begun, others, limit, lambda customer: customer.phones)
 
 
 def customers_named(text: str, limit: int) -> list[Listed]:
@@ -233,11 +230,19 @@ def customers_named(text: str, limit: int) -> list[Listed]:
     First come, in order, those whose name begins with the text. They stand together in an index, so a surname that a
     third of all have costs no more than a rare one. Only if they are few, others are looked up by their words.
     """
-    found = _listed(Customer.objects.filter(begins("search_text", words(text))).order_by("search_text")[:limit])
+    others = Customer.objects.filter(search_text__words=text).order_by()
+    begun = Customer.objects.filter(begins("search_text", words(text))).order_by("search_text")
+    return _begun_or_others(begun, others, limit, lambda customer: words(f"{customer.name} {customer.address}"))
+
+
+def _begun_or_others(
+    begun: QuerySet[Customer], others: QuerySet[Customer], limit: int, order: Callable[[Listed], Any]
+) -> list[Listed]:
+    """The first ``limit`` of ``begun``, and if there are fewer, then in ``order`` those of ``others`` that are new."""
+    found = _listed(begun[:limit])
     if len(found) < limit:
         known = {customer.code for customer in found}
-        others = _listed(Customer.objects.filter(search_text__words=text).order_by()[:limit])
-        found += sorted((c for c in others if c.code not in known), key=lambda c: words(f"{c.name} {c.address}"))
+        found += sorted((customer for customer in _listed(others[:limit]) if customer.code not in known), key=order)
     return found[:limit]
 
 
