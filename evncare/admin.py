@@ -16,7 +16,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.dateparse import parse_date
-from django.utils.formats import get_format
+from django.utils.formats import date_format, get_format
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -187,6 +187,11 @@ def grouped(value: int | Decimal) -> str:
     decimals = decimals.rstrip("0")
     whole = whole.replace(",", get_format("THOUSAND_SEPARATOR"))
     return whole + get_format("DECIMAL_SEPARATOR") + decimals if decimals else whole
+
+
+def day_and_time(at: datetime) -> str:
+    """A moment as local time to the minute, as the current language writes it."""
+    return date_format(timezone.localtime(at), "SHORT_DATETIME_FORMAT")
 
 
 def tag(state: str, label: Any) -> SafeString:

@@ -6,7 +6,7 @@ the theme has strings that are missing here.
 
 from django.utils.translation import gettext_noop, ngettext_lazy
 
-AXES = (gettext_noop("access lock out"), gettext_noop("Access lock out"))
+AXES = (gettext_noop("Access lock out"),)
 
 IMPORT_EXPORT = (
     gettext_noop("Import"),

@@ -11,14 +11,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.urls import reverse
-from django.utils.formats import date_format
 from django.utils.text import Truncator
-from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from billing import queries as billing
 from billing.models import CUSTOMER_CODE_LENGTH
-from evncare.admin import sees_phones, typed_code, typed_meter, typed_phone
+from evncare.admin import day_and_time, sees_phones, typed_code, typed_meter, typed_phone
 from evncare.phones import is_whole, masked
 from evncare.text import words
 from sms.models import InboundMessage
@@ -125,7 +123,7 @@ def _customer(customer: billing.Listed, user: Any, certain: bool) -> Hit:
 
 def _message(message: InboundMessage, user: Any, certain: bool = False) -> Hit:
     told = (
-        date_format(localtime(message.received_at), "SHORT_DATETIME_FORMAT"),
+        day_and_time(message.received_at),
         message.sender if sees_phones(user) else masked(message.sender),
         message.get_outcome_display() or message.get_state_display(),
     )

@@ -10,8 +10,6 @@ from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpRespons
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
@@ -22,7 +20,7 @@ from import_export.formats.base_formats import CSV
 from unfold.admin import ModelAdmin
 from unfold.contrib.import_export.forms import SelectableFieldsExportForm
 
-from evncare.admin import RecordAdmin, grouped, tag
+from evncare.admin import RecordAdmin, day_and_time, grouped, tag
 from evncare.imports import pages
 from evncare.imports.columns import Column
 from evncare.imports.declarations import Export, declared_exports
@@ -206,18 +204,14 @@ class ImportRunAdmin(RecordAdmin):
     @admin.display(description=_("begun"), ordering="created_at")
     def begun(self, run: ImportRun) -> SafeString:
         who = run.created_by or run.get_source_display()
-        return format_html('{}<div class="quiet">{}</div>', _moment(run.created_at), who)
+        return format_html('{}<div class="quiet">{}</div>', day_and_time(run.created_at), who)
 
     @admin.display(description=_("loaded"), ordering="loaded_at")
     def loaded(self, run: ImportRun) -> SafeString | str:
         if not run.loaded_at or run.seconds is None:
             return "-"
         duration = _("%(seconds)s s") % {"seconds": pages.grouped_seconds(run.seconds)}
-        return format_html('{}<div class="quiet">{}</div>', _moment(run.loaded_at), duration)
-
-
-def _moment(at: Any) -> str:
-    return date_format(timezone.localtime(at), "SHORT_DATETIME_FORMAT")
+        return format_html('{}<div class="quiet">{}</div>', day_and_time(run.loaded_at), duration)
 
 
 def _deciding(decision: str) -> Callable[..., HttpResponse]:

@@ -24,7 +24,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from evncare.admin import grouped, sees_phones
+from evncare.admin import day_and_time, grouped, sees_phones
 from evncare.imports import guard, runs, tasks
 from evncare.imports.columns import Column, Phones
 from evncare.imports.declarations import Export
@@ -334,7 +334,7 @@ def grouped_seconds(seconds: float) -> str:
 
 
 def _by(at: datetime, who: Any = None) -> str:
-    moment = date_format(timezone.localtime(at), "SHORT_DATETIME_FORMAT")
+    moment = day_and_time(at)
     return f"{moment}, {who}" if who else moment
 
 

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.urls import reverse
-from django.utils.formats import date_format, number_format
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from evncare.admin import day_and_time
 from evncare.imports.declarations import declared_exports
 from evncare.imports.models import ImportRun
 from evncare.phones import masked
@@ -156,7 +156,7 @@ def _looked_up(message: InboundMessage) -> Iterator[Step]:
 
 def _loaded(run: ImportRun) -> str:
     assert run.loaded_at, "only what is loaded was asked for"
-    return f"{run.file_name}, {date_format(localtime(run.loaded_at), 'SHORT_DATETIME_FORMAT')}"
+    return f"{run.file_name}, {day_and_time(run.loaded_at)}"
 
 
 def _worded(reply: OutboundMessage) -> Step:

@@ -14,13 +14,12 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from evncare.admin import RecordAdmin
+from evncare.admin import RecordAdmin, day_and_time
 from sms import examples, proof, versions
 from sms.admin.prices import price
 from sms.examples import Example
@@ -276,8 +275,8 @@ def restored(request: HttpRequest, key: str, now: State) -> dict[str, str]:
         return {"text": WORDINGS[key], "note": gettext("Restored as delivered")}
     for version in now.versions:
         if str(version.pk) == wanted:
-            at = date_format(timezone.localtime(version.at), "SHORT_DATETIME_FORMAT")
-            return {"text": version.text, "note": gettext("Restored the version of %(at)s") % {"at": at}}
+            at = {"at": day_and_time(version.at)}
+            return {"text": version.text, "note": gettext("Restored the version of %(at)s") % at}
     return {}
 
 

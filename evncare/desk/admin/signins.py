@@ -1,6 +1,5 @@
 """Who signed in, and who tried to: the auditor's pages of what django-axes keeps."""
 
-from datetime import datetime
 from typing import Any, ClassVar
 
 from axes.models import AccessBase
@@ -9,12 +8,10 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_ipv46_address
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.formats import date_format
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
-from evncare.admin import DayFilter, RecordAdmin, tag
+from evncare.admin import DayFilter, RecordAdmin, day_and_time, tag
 from evncare.desk.models import FailedSignIn, SignIn
 
 
@@ -24,10 +21,6 @@ def is_address(term: str) -> bool:
     except ValidationError:
         return False
     return True
-
-
-def _moment(at: datetime) -> str:
-    return date_format(localtime(at), "SHORT_DATETIME_FORMAT")
 
 
 class AttemptDayFilter(DayFilter):
@@ -59,7 +52,7 @@ class AttemptAdmin(RecordAdmin):
 
     @admin.display(description=_("at"))
     def at(self, attempt: AccessBase) -> str:
-        return _moment(attempt.attempt_time)
+        return day_and_time(attempt.attempt_time)
 
     @admin.display(description=_("user"))
     def name(self, attempt: AccessBase) -> str:
@@ -80,7 +73,7 @@ class SignInAdmin(AttemptAdmin):
 
     @admin.display(description=_("signed out at"))
     def signed_out_at(self, sign_in: SignIn) -> str:
-        return _moment(sign_in.logout_time) if sign_in.logout_time else "–"
+        return day_and_time(sign_in.logout_time) if sign_in.logout_time else "–"
 
 
 @admin.register(FailedSignIn)

@@ -8,11 +8,10 @@ from django.contrib.auth.models import AbstractUser
 from django.db.models import Max, Q
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from evncare.admin import tag
+from evncare.admin import day_and_time, tag
 from evncare.imports import pages
 from evncare.imports.declarations import Export, declared_exports
 from evncare.imports.models import ImportRun
@@ -98,5 +97,5 @@ def _kind(export: Export, loaded_at: datetime | None, user: AbstractUser, now: d
         freshness = tag("warn", _("load is due"))
     else:
         freshness = tag("good", _("up to date"))
-    loaded = date_format(timezone.localtime(loaded_at), "SHORT_DATETIME_FORMAT") if loaded_at else "–"
+    loaded = day_and_time(loaded_at) if loaded_at else "–"
     return Kind(pages.kind_name(export), address, loaded, freshness)
