@@ -74,14 +74,33 @@ class Kannel:
         return f"http://127.0.0.1:{self.ports['sendsms']}/cgi-bin/sendsms"
 
     def start(self) -> None:
-        status = f"http://127.0.0.1:{self.ports['admin']}/status.txt?password=admin"
-        for name, sign in (("bearerbox", "Status: running"), ("smsbox", "smsbox:")):
-            with (self.directory / f"{name}.log").open("ab") as output:
-                command = [str(_program(name)), str(self.directory / "kannel.conf")]
-                self.boxes[name] = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-                )
-            wait_for(lambda sign=sign: sign in _page(status), name)
+        """Start the bearerbox, then the smsbox, each until the bearerbox names it as running.
+
+        The admin page answers a moment before the boxes' port does, and an smsbox that finds this closed panics: so,
+        as any supervisor would, start again what ended or did not come up.
+        """
+        for box, sign in (("bearerbox", "Status: running"), ("smsbox", "smsbox:")):
+            for _ in range(6):
+                self._run(box)
+                with suppress(TimeoutError):
+                    wait_for(lambda box=box, sign=sign: self._shows(sign) or not self.runs(box), box, 10)
+                if self.runs(box) and self._shows(sign):
+                    break
+                self.kill(box)
+            else:
+                raise TimeoutError(f"{box} does not come up:\n{(self.directory / f'{box}.log').read_text()[-4000:]}")
+
+    def _run(self, box: str) -> None:
+        with (self.directory / f"{box}.log").open("ab") as output:
+            self.boxes[box] = subprocess.Popen(
+                [str(_program(box)), str(self.directory / "kannel.conf")],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def _shows(self, sign: str) -> bool:
+        return sign in _page(f"http://127.0.0.1:{self.ports['admin']}/status.txt?password=admin")
 
     def kill(self, box: str) -> None:
         """End the bearerbox or the smsbox with -9. What the smsbox has not handed over yet, is lost with it."""
