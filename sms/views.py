@@ -130,11 +130,13 @@ class CarrierView(APIView):
         except Declined as error:
             logger.warning("declined a request of carrier %s with %s: %s", carrier, error.status, error)
             return gateway.decline(error.status, str(error), error.errors if isinstance(error, Malformed) else None)
-        except (inbox.NotStored, outbox.NotYetKnown, OperationalError, InterfaceError) as error:
+        except outbox.NotYetKnown:
+            logger.info("a report of carrier %s may have overtaken its own answer: asked it to repeat", carrier)
+        except (inbox.NotStored, OperationalError, InterfaceError) as error:
             logger.error("could not store what carrier %s handed over: %s", carrier, type(error).__name__)
-            response = gateway.decline(503, "Not stored, repeat later.")
-            response["Retry-After"] = str(SECONDS_TO_RETRY)
-            return response
+        response = gateway.decline(503, "Not stored, repeat later.")
+        response["Retry-After"] = str(SECONDS_TO_RETRY)
+        return response
 
 
 class InboundView(CarrierView):
