@@ -133,6 +133,9 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,
         "init_command": "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;",
     }
+else:
+    # A host that is gone without a word must not hold the web's threads: a carrier that gets its 503 comes again.
+    _database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
 # A connection a request would cost more than the request.
 _database["CONN_MAX_AGE"] = 600
 _database["CONN_HEALTH_CHECKS"] = True
