@@ -11,7 +11,7 @@
   let timer = null; // runs while the next letter may come
   let asking = null; // aborts the request under way
   let answered = ""; // what the panel tells of
-  let wanted = null; // what Enter meant, pressed before the answer was there
+  let early = []; // what the keys meant that were pressed before the answer was there
 
   const options = () => [...panel.querySelectorAll("[role=option]")];
   const chosen = () => panel.querySelector("[aria-selected=true]");
@@ -37,7 +37,15 @@
   function stop() {
     clearTimeout(timer);
     asking?.abort();
-    timer = asking = wanted = null;
+    timer = asking = null;
+    early = [];
+  }
+
+  // Keys mean the answer to what is typed, never an older one that still shows.
+  function answeredThen(act) {
+    if (!timer && !asking) return act();
+    early.push(act);
+    if (timer) ask();
   }
 
   async function ask() {
@@ -54,19 +62,30 @@
       panel.innerHTML = html;
       answered = term;
       status.textContent = panel.querySelector("[data-told]")?.dataset.told ?? "";
-      show(true);
+      show(form.contains(document.activeElement));
     } catch (error) {
       if (error.name === "AbortError" || asking !== mine) return;
       answered = "";
       panel.textContent = status.textContent = form.dataset.failed;
-      show(true);
+      show(form.contains(document.activeElement));
     }
     asking = null;
-    if (wanted) open(wanted);
+    for (const act of early.splice(0)) act();
+  }
+
+  function step(key) {
+    const all = panel.hidden ? [] : options();
+    const place = all.indexOf(chosen());
+    const places = {
+      ArrowDown: place + 1,
+      ArrowUp: place < 0 ? all.length - 1 : place - 1,
+      Home: 0,
+      End: all.length - 1,
+    };
+    if (all.length) choose(all[(places[key] + all.length) % all.length]);
   }
 
   function open(how) {
-    wanted = null;
     const option = chosen() ?? (answered === typed() ? panel.querySelector("[data-certain]") : null);
     if (!option) form.submit();
     else if (how === "tab") window.open(option.href, "_blank", "noopener");
@@ -91,21 +110,15 @@
 
   field.addEventListener("keydown", (event) => {
     if (event.isComposing) return; // Vietnamese letters are being put together
-    const all = panel.hidden ? [] : options();
-    const place = all.indexOf(chosen());
-    const steps = { ArrowDown: place + 1, ArrowUp: place < 0 ? all.length - 1 : place - 1 };
-    if (place >= 0) Object.assign(steps, { Home: 0, End: all.length - 1 });
-    if (event.key in steps) {
+    const steps = chosen() ? ["ArrowDown", "ArrowUp", "Home", "End"] : ["ArrowDown", "ArrowUp"];
+    if (steps.includes(event.key)) {
       event.preventDefault();
       if (panel.hidden && answered && answered === typed()) show(true);
-      else if (all.length) choose(all[(steps[event.key] + all.length) % all.length]);
+      else answeredThen(() => step(event.key));
     } else if (event.key === "Enter") {
       event.preventDefault();
       const how = event.ctrlKey || event.metaKey ? "tab" : "here";
-      if (!typed()) return;
-      if (chosen() || !(timer || asking)) open(how);
-      else wanted = how;
-      if (timer) ask();
+      if (typed()) answeredThen(() => open(how));
     } else if (event.key === "Escape") {
       event.preventDefault();
       stop();
@@ -128,4 +141,6 @@
       field.select();
     }
   });
+
+  if (field.value !== field.defaultValue) field.dispatchEvent(new Event("input")); // typed before all this was there
 }
