@@ -34,7 +34,7 @@ group = smsbox
 bearerbox-host = 127.0.0.1
 sendsms-port = {sendsms}
 sendsms-interface = 127.0.0.1
-http-request-retry = 20
+http-request-retry = 120
 http-queue-delay = 1
 
 group = sendsms-user
@@ -140,7 +140,7 @@ class Kannel:
         with _running(log, _program("fakesmsc"), "-H", "127.0.0.1", "-r", self.smsc_port, "-m", 1, message):
             yield lambda: received(log.read_text())
 
-    def ask(self, message: str, *, seconds: float = 30, silence: float = 0.6) -> list[str]:
+    def ask(self, message: str, *, seconds: float = 120, silence: float = 0.6) -> list[str]:
         """Text one message and return what comes back until, after a first reply, nothing more came for ``silence``."""
         deadline = time.monotonic() + seconds
         with self.phone(message) as replies:
@@ -179,7 +179,7 @@ def kannel(directory: Path, service: str) -> Iterator[Kannel]:
         gateway.stop()
 
 
-def wait_for(holds: Callable[[], bool], what: str, seconds: float = 30) -> None:
+def wait_for(holds: Callable[[], bool], what: str, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:

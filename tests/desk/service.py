@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from evncare.desk.management.commands.demo import is_up
 from evncare.embedded import free_port
 from tests import story
 from tests.browser import browser
+from tests.databases import database_of_its_own
 
-SECONDS = 60
+SECONDS = 120
 
 
 @dataclass
@@ -45,6 +46,7 @@ class Desk:
                 page.fill("#id_password", story.PASSWORD)
                 page.press("#id_password", "Enter")
                 page.wait_for_selector("main:not(.signin)")
+                page.wait_for_load_state()
                 self.signed[name] = context.storage_state()
             yield page
             if troubles:
@@ -57,25 +59,26 @@ class Desk:
 
 
 @contextmanager
-def running_desk(directory: Path, **own_settings: str) -> Iterator[Desk]:
-    """Start it all in ``directory``; on SQLite unless DATABASE_URL is among the settings."""
+def running_desk(directory: Path) -> Iterator[Desk]:
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    environment = os.environ | {
-        "DATABASE_URL": f"sqlite:///{directory / 'evncare.sqlite3'}",
-        "REDIS_URL": "redis://127.0.0.1:1/0",  # nobody answers: the story's messages stay as they are told
-        "SMS_CARRIERS": json.dumps({story.CARRIER: {"BACKEND": "memory", "OPTIONS": {"token": "told to nobody"}}}),
-        "SMS_REPLY_MAX_AGE_MINUTES": str(60 * 24 * 60),
-        "IMPORTS_DIR": str(directory / "imports"),
-        "IMPORT_DROP_DIR": str(directory / "drop"),
-        "ALLOWED_HOSTS": "127.0.0.1",
-        "LOG_LEVEL": "WARNING",
-        **own_settings,
-    }
-    tell = "from tests.story import tell; tell()"
-    for arguments in (["migrate", "-v0"], ["shell", "-v0", "-c", tell]):
-        subprocess.run([sys.executable, "manage.py", *arguments], cwd=settings.BASE_DIR, env=environment, check=True)
-    with running_children(directory, environment) as children, browser() as chromium:
+    with ExitStack() as stack:
+        environment = os.environ | {
+            "DATABASE_URL": stack.enter_context(database_of_its_own(directory)),
+            "REDIS_URL": "redis://127.0.0.1:1/0",  # nobody answers: the story's messages stay as they are told
+            "SMS_CARRIERS": json.dumps({story.CARRIER: {"BACKEND": "memory", "OPTIONS": {"token": "told to nobody"}}}),
+            "SMS_REPLY_MAX_AGE_MINUTES": str(60 * 24 * 60),
+            "IMPORTS_DIR": str(directory / "imports"),
+            "IMPORT_DROP_DIR": str(directory / "drop"),
+            "ALLOWED_HOSTS": "127.0.0.1",
+            "LOG_LEVEL": "WARNING",
+        }
+        tell = "from tests.story import tell; tell()"
+        for arguments in (["migrate", "-v0"], ["shell", "-v0", "-c", tell]):
+            command = [sys.executable, "manage.py", *arguments]
+            subprocess.run(command, cwd=settings.BASE_DIR, env=environment, check=True)
+        children = stack.enter_context(running_children(directory, environment))
+        chromium = stack.enter_context(browser())
         web = ("--interface", "wsgi", "--no-ws", "--blocking-threads", "4", "--port", str(port))
         children.start("web", "granian", *web, "evncare.wsgi:application")
         children.wait_until("the web server", lambda: is_up(f"{address}/admin/login/"), SECONDS)

@@ -9,7 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
-import psycopg
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError
@@ -17,31 +16,25 @@ from django.core.management import CommandError
 from billing.models import Customer
 from evncare.desk import samples
 from evncare.desk.management.commands.demo import Command
+from tests.databases import database_of_its_own
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 90
 
 
 @pytest.fixture(scope="module")
-def environment():
+def directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="module")
+def environment(directory):
     """The demo's environment: on PostgreSQL with an empty database of its own, else without any setting."""
     clean = {
         name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "DJANGO_SETTINGS_MODULE")
     }
-    server = os.environ.get("DATABASE_URL", "")
-    if not server.startswith("postgres"):
-        yield clean
-        return
-    name = f"demo_{os.getpid()}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        yield clean | {"DATABASE_URL": f"{server.rpartition('/')[0]}/{name}"}
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory):
-    return tmp_path_factory.mktemp("demo")
+    with database_of_its_own(directory) as url:
+        yield clean | ({"DATABASE_URL": url} if url.startswith("postgres") else {})
 
 
 def command(directory, *arguments):

@@ -1,13 +1,10 @@
 """The desk as each role works with it, in Vietnamese: a real browser, real HTTP, a database with a month's story."""
 
-import os
 import re
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.utils import translation
@@ -51,14 +48,7 @@ PAGES = {
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    own_settings = {}
-    url = os.environ.get("DATABASE_URL", "")
-    if url.startswith("postgres"):  # beside the database that the other tests use
-        server, name = url.rsplit("/", 1)[0], f"desk_{uuid.uuid4().hex}"
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"')
-        own_settings["DATABASE_URL"] = f"{server}/{name}"
-    with running_desk(tmp_path_factory.mktemp("desk"), **own_settings) as running:
+    with running_desk(tmp_path_factory.mktemp("desk")) as running:
         yield running
 
 

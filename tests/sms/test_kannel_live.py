@@ -197,10 +197,10 @@ def test_the_six_messages_get_their_six_replies_one_each(service: Service) -> No
 def test_a_message_in_unicode_is_understood_and_a_binary_one_gets_no_reply(service: Service) -> None:
     in_utf_16 = quote("ＴＣ\u200b".encode("utf-16-be"))
     assert service.kannel.ask(f"{PHONE} 8088 ucs2 {in_utf_16}") == [CATALOGUE]
-    assert service.kannel.ask(f"{PHONE} 8088 data %00%FFA", seconds=2) == []
-    assert service.rows("SELECT text, is_binary, state FROM sms_inboundmessage ORDER BY id DESC LIMIT 1") == [
-        ("00ff41", 1, "REFUSED")
-    ]
+    with service.kannel.phone(f"{PHONE} 8088 data %00%FFA") as replies:
+        binary = "SELECT text, state FROM sms_inboundmessage WHERE is_binary"
+        wait_for(lambda: service.rows(binary) == [("00ff41", "REFUSED")], "the refusal")
+        assert replies() == []
 
 
 def test_a_request_repeated_byte_for_byte_is_answered_once(service: Service) -> None:
@@ -268,7 +268,7 @@ def test_a_kannel_killed_in_a_burst_repeats_itself_and_each_phone_gets_one_reply
         elif came[phone] == [handler.path]:
             service.take_and_hang_up(handler)
         else:
-            killed.wait(60)
+            killed.wait(300)
             service.take_and_hang_up(handler)
 
     def replies_delivered() -> int:
@@ -279,8 +279,8 @@ def test_a_kannel_killed_in_a_burst_repeats_itself_and_each_phone_gets_one_reply
     service.mishaps[:] = [by_phone] * 31
     try:
         with service.kannel.burst([f"{phone} 8088 text TC" for phone in phones]) as replies:
-            wait_for(lambda: not service.mishaps, "the burst and Kannel's repeats", 60)
-            wait_for(lambda: replies_delivered() == 18, "the replies to what was taken", 60)
+            wait_for(lambda: not service.mishaps, "the burst and Kannel's repeats")
+            wait_for(lambda: replies_delivered() == 18, "the replies to what was taken")
             seen = replies()
             service.kannel.kill("smsbox")
             service.kannel.kill("bearerbox")
@@ -290,7 +290,7 @@ def test_a_kannel_killed_in_a_burst_repeats_itself_and_each_phone_gets_one_reply
     assert all(len({*paths}) == 1 for paths in came.values()), "byte for byte the same"
     service.kannel.start()
     with service.kannel.burst([]) as replies:
-        wait_for(lambda: replies_delivered() == 20, "the other replies", 60)
+        wait_for(lambda: replies_delivered() == 20, "the other replies")
         seen += replies()
     greeted = sorted(line.split()[1] for line in seen if line.endswith("1.LichGhiDien"))
     assert greeted == phones, "one reply each"
