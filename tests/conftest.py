@@ -5,10 +5,16 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
 
+import hypothesis
 import pytest
 
 from evncare.embedded import redis_server
 from evncare.imports import pulse
+
+# How long examples take, and how many are thrown away, says more of the machine and of luck than of us. Where CI is
+# set, Hypothesis draws the same examples each time.
+hypothesis.settings.register_profile("ours", deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
+hypothesis.settings.load_profile("ours")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -27,6 +27,8 @@ from tests.chaos.service import ROOT, SECRET_KEY, Service, running_service
 
 FAULTS = ("worker", "web", "scheduler", "redis", "postgres", "worker")
 MESSAGES_PER_FAULT = 800
+CLAIM_SECONDS = 25
+PATIENCE = 600  # seconds
 WAITING = """
     SELECT (SELECT count(*) FROM sms_inboundmessage WHERE state = 'WAITING')
         + (SELECT count(*) FROM sms_outboundmessage WHERE state IN ('WAITING', 'SENDING'))
@@ -38,9 +40,6 @@ def run(
     number: int,
     directory: Path,
     say: Callable[[str], None],
-    *,
-    claim_seconds: int = 25,
-    patience: float = 600,
 ) -> list[str]:
     """One run with its files in ``directory``; returns what should not be."""
     dice = random.Random(f"{seed} faults")
@@ -51,14 +50,14 @@ def run(
         url = f"http://127.0.0.1:{carrier_port}/send"
         options = {"token": token, "url": url, "send_token": send_token, "timeout": TIMEOUT_OF_SENDERS}
         carriers = {"chaos": {"BACKEND": "rest", "OPTIONS": options}}
-        with running_service(directory, carriers, web_port, claim_seconds) as service:
+        with running_service(directory, carriers, web_port, CLAIM_SECONDS) as service:
             to_send = messages(seed, number)
             started = time.monotonic()
             service.started = started
             senders = Senders(web_port, "/api/sms/chaos/inbound/", token, to_send)
             torment(service, senders, carrier_port, len(to_send), dice)
             sent = time.monotonic() - started
-            drained = drain(service, carrier_port, dice, patience)
+            drained = drain(service, carrier_port, dice)
             say(f"{number} messages posted in {sent:.0f} s, all settled after {time.monotonic() - started:.0f} s")
             for line in service.log:
                 say(f"  {line}")
@@ -70,7 +69,7 @@ def run(
                 senders.gave_up,
                 fetch(carrier_port, "/ledger"),
                 service.kills,
-                claim_seconds,
+                CLAIM_SECONDS,
                 json.loads(audit.stdout) if audit.stdout else {"balanced": False, "received": -1, "exceptions": {}},
                 {"the carrier's token": token, "our token for it": send_token, "SECRET_KEY": SECRET_KEY},
                 {"/metrics": metrics} | {log.name: log.read_text(errors="replace") for log in directory.glob("*.log")},
@@ -78,7 +77,7 @@ def run(
             evidence.read(service.environment["DATABASE_URL"])
     for line in verdict.figures(evidence):
         say(line)
-    return [*([] if drained else [f"not all was settled within {patience:.0f} s"]), *verdict.problems(evidence)]
+    return [*([] if drained else [f"not all was settled within {PATIENCE} s"]), *verdict.problems(evidence)]
 
 
 def torment(service: Service, senders: Senders, carrier_port: int, number: int, dice: random.Random) -> None:
@@ -101,9 +100,9 @@ def done(senders: Senders, carrier_port: int, number: int) -> float:
     return (len(senders.acknowledged.rows) + progress["references"]) / (2 * number)
 
 
-def drain(service: Service, carrier_port: int, dice: random.Random, patience: float) -> bool:
+def drain(service: Service, carrier_port: int, dice: random.Random) -> bool:
     """Wait until nothing waits, is being sent or has yet to be reported; whether that came true."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + PATIENCE
     with psycopg.connect(service.environment["DATABASE_URL"], autocommit=True) as connection:
         while time.monotonic() < deadline:
             service.wait(0.3, dice)

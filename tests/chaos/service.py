@@ -54,9 +54,7 @@ class Program:
         if self.process.poll() is not None:
             return f"{self.name} was down"
         main = psutil.Process(self.process.pid)
-        others = [
-            child for child in main.children(recursive=True) if "resource_tracker" not in " ".join(child.cmdline())
-        ]
+        others = [child for child in main.children(recursive=True) if "resource_tracker" not in command_of(child)]
         victim = dice.choice([main, *others])
         with suppress(psutil.NoSuchProcess):
             victim.kill()
@@ -207,7 +205,7 @@ def running_service(
         service.add(
             "scheduler", "celery", "-A", "evncare", "beat", "--schedule", str(directory / "celerybeat-schedule")
         )
-        wait_for(lambda: answers(f"http://127.0.0.1:{web_port}/health/ready/"), "the service", 60)
+        wait_for(lambda: answers(f"http://127.0.0.1:{web_port}/health/ready/"), "the service", 180)
         yield service
 
 
@@ -216,6 +214,14 @@ def answers(url: str) -> bool:
         return httpx.get(url, timeout=5, trust_env=False).status_code == 200
     except httpx.TransportError:
         return False
+
+
+def command_of(process: psutil.Process) -> str:
+    """Empty if it has just ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def fresh_database(server_url: str) -> str:

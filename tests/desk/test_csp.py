@@ -151,6 +151,7 @@ def visitor(brief_connections: None, live_server: Any, superuser: User) -> Itera
     cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
     with browser() as chromium:
         context = chromium.new_context(viewport={"width": 1280, "height": 900})
+        context.set_default_timeout(120_000)
         context.add_cookies([cookie])
         visitor = Visitor(context.new_page(), live_server.url, rows)
         visitor.listen()
@@ -215,7 +216,7 @@ def test_what_opens_and_closes_on_a_page_works_under_the_policy(visitor: Visitor
     page.click("#action-toggle")
     page.select_option("select[name=action]", "remove_second_factor")
     page.click("#changelist-actions button[type=submit]")
-    page.wait_for_selector("text=0")
+    page.wait_for_selector("text=của 0 tài khoản")
 
 
 @browsed
@@ -243,5 +244,5 @@ def test_a_second_factor_is_set_up_in_a_browser(visitor: Visitor) -> None:
     page = visitor.page
     visitor.open("/admin/second-factor/")
     page.click("button[value=begin]")
-    page.wait_for_selector("img.qr")
-    assert page.locator("img.qr").evaluate("picture => picture.naturalWidth") > 100
+    picture = page.wait_for_selector("img.qr")
+    assert picture.evaluate("async picture => { await picture.decode(); return picture.naturalWidth }") > 100

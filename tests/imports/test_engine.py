@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing.models import Customer, Debt, Invoice, MeterReading
@@ -373,7 +373,7 @@ DAMAGE = {
 }
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32), share=st.floats(0, 1), size=st.integers(1, 60))
 def test_each_damaged_row_is_reported_once_and_all_others_are_loaded(
     tmp_path: Path, seed: int, share: float, size: int

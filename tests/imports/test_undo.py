@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing.models import Customer, Debt, Invoice, MeterReading
@@ -209,7 +209,7 @@ def test_images_that_nobody_can_use_any_more_are_let_go(tmp_path: Path, customer
 RUNS = st.lists(st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 3), min_size=1), min_size=1, max_size=5)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(runs=RUNS)
 def test_runs_undone_last_first_lead_back_through_every_state(tmp_path: Path, runs: list[dict[str, int]]) -> None:
     for model in (BeforeImage, Debt, Invoice, MeterReading, Outage, Customer):

@@ -27,7 +27,7 @@ import pytest
 import schemathesis
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis.strategies import booleans
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -90,7 +90,7 @@ def test_requests_made_from_our_schema_are_answered_as_it_says(client, settings,
     seen: Counter[int] = Counter()
 
     @given(case=schema[f"/api/sms/{{carrier}}/{operation}/"]["POST"].as_strategy(generation_mode=mode), ours=booleans())
-    @hypothesis.settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @hypothesis.settings(max_examples=60, database=None)
     def ask(case, ours) -> None:
         # Another path than ours would only test Django's routing.
         case.path_parameters = {"carrier": "viettel" if ours or mode is GenerationMode.POSITIVE else "nobody"}

@@ -10,12 +10,13 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+import time_machine
 from django.core import checks
 from django.core.handlers.wsgi import WSGIRequest
 from django.db import OperationalError
 from django.test import Client, RequestFactory
 from django.urls import reverse
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sms import gateways, outbox, tasks
@@ -204,7 +205,8 @@ def sign(body: bytes, at: float, secret: bytes = b"s3cret") -> dict[str, str]:
 )
 def test_a_token_or_a_fresh_signature_proves_the_carrier(client: Client, headers, status: int) -> None:
     body = json.dumps(MESSAGE)
-    answer = post(client, body, headers=headers(body.encode(), time.time()) if callable(headers) else headers)
+    with time_machine.travel(datetime.now(UTC), tick=False):
+        answer = post(client, body, headers=headers(body.encode(), time.time()) if callable(headers) else headers)
     assert answer.status_code == status
     assert InboundMessage.objects.count() == (status == 202)
     assert answer.get("WWW-Authenticate") == ("Bearer" if status == 401 else None)
@@ -334,7 +336,7 @@ def test_a_report_moves_its_reply_and_says_whether_there_is_one(client: Client, 
     ]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(
     st.one_of(
         st.binary(min_size=1, max_size=300),  # the test client drops the type of an empty body

@@ -3,7 +3,7 @@
 from itertools import pairwise, product
 
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from evncare.periods import Period
@@ -316,7 +316,6 @@ def worded(draw: st.DrawFn, period: Period, gap: str) -> str:
     )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.data(), st.sampled_from(["LGD", "CS", "TD", "NTD", "LCD"]), codes, periods)
 def test_decorating_a_command_keeps_its_meaning(data: st.DataObject, keyword: str, code: str, period: Period) -> None:
     before = data.draw(st.sampled_from(["", "EVNCPC ", "Soạn tin: ", "xin ", "gửi 8088 ", "\ufeff"]))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sms.models import InboundMessage, OutboundMessage
@@ -293,7 +293,7 @@ CASES = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60)
 @given(CASES)
 def test_every_line_and_every_reply_is_counted_once_and_the_sums_add_up(cases):
     lines, expected_lines, owed = ["message_id,amount,segments"], 0, 0

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.test import TestCase
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -382,7 +382,5 @@ class StatesTest(TestCase):
                     max_examples=EXAMPLES or 60,
                     phases=list(Phase) if EXAMPLES else [Phase.reuse, Phase.generate],  # making small takes minutes
                     stateful_step_count=25,
-                    deadline=None,
-                    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
                 ),
             )

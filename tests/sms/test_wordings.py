@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 from django.utils import translation
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing import queries as billing
@@ -294,7 +294,7 @@ def replies(draw) -> list[syntaxes.Answer]:
 
 
 @pytest.mark.django_db
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25)
 @given(edits=st.lists(edited(), min_size=2, max_size=4), data=st.data())
 def test_no_text_that_is_accepted_can_leave_gsm7_or_exceed_three_segments(edits, data):
     accepted: dict[str, str] = {}
