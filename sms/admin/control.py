@@ -25,6 +25,7 @@ from evncare.phones import canonical
 from sms import carriers, reconciliation
 from sms.audit import CHECKS, MESSAGES, REPLIES
 from sms.models import AuditRun, BlockedSender, CarrierState, PrivacyAction, ReconciliationRun
+from sms.statement import StatementRefused
 
 
 @admin.register(BlockedSender)
@@ -124,7 +125,7 @@ class StatementForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only 
                 self.result = reconciliation.reconcile(
                     given["carrier"], given["month"], statement, differences=differences
                 )
-            except reconciliation.StatementRefused as error:
+            except StatementRefused as error:
                 raise ValidationError({"statement": str(error)}) from error
             self.differences = gzip.compress(differences.read_bytes())
         return given

@@ -13,7 +13,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from sms import reconciliation
-from sms.reconciliation import Reconciliation, StatementRefused
+from sms.reconciliation import Reconciliation
+from sms.statement import StatementRefused
 
 BEYOND, UNUSABLE = 1, 2
 
