@@ -70,7 +70,12 @@ DECLINED: dict[int, Any] = {
 }
 STORED = inline_serializer("Stored", {"id": serializers.IntegerField(), "duplicate": serializers.BooleanField()})
 REFERENCE = "5f0c1c1e7d2b4b0f9a3e6d8c7b6a5f4e"
-CARRIER = OpenApiParameter("carrier", str, OpenApiParameter.PATH, description="The name that was agreed with you.")
+CARRIER = OpenApiParameter(
+    "carrier",
+    {"type": "string", "pattern": "^[-a-zA-Z0-9_]+$"},  # as in urls.py
+    OpenApiParameter.PATH,
+    description="The name that was agreed with you.",
+)
 
 
 def question_examples() -> list[OpenApiExample]:
