@@ -76,8 +76,8 @@ class Kannel:
     def start(self) -> None:
         """Start the bearerbox, then the smsbox, each until the bearerbox names it as running.
 
-        The admin page answers a moment before the boxes' port does, and an smsbox that finds this closed panics: so,
-        as any supervisor would, start again what ended or did not come up.
+        An smsbox panics if it comes a moment before the bearerbox listens for boxes: so, as any supervisor would,
+        start again what ended or did not come up.
         """
         for box, sign in (("bearerbox", "Status: running"), ("smsbox", "smsbox:")):
             for _ in range(6):
