@@ -58,7 +58,9 @@ class Customer(Imported):
         )
         constraints = (
             models.CheckConstraint(
-                condition=Exact(Length("code"), CUSTOMER_CODE_LENGTH), name="customer_code_has_13_characters"
+                condition=Exact(Length("code"), CUSTOMER_CODE_LENGTH),
+                name="customer_code_has_13_characters",
+                violation_error_message=_("A customer code has 13 characters."),
             ),
         )
 
@@ -93,7 +95,9 @@ class InPeriod(models.Model):
 def in_period(name: str) -> models.CheckConstraint:
     """The named constraint that a row's period is possible."""
     return models.CheckConstraint(
-        condition=Q(ky__range=(1, 9), month__range=(1, 12), year__range=(2000, 2099)), name=name
+        condition=Q(ky__range=(1, 9), month__range=(1, 12), year__range=(2000, 2099)),
+        name=name,
+        violation_error_message=_("There is no such period: kỳ 1 to 9, month 1 to 12, year 2000 to 2099."),
     )
 
 
@@ -207,8 +211,13 @@ class Invoice(Imported, InPeriod):
             models.CheckConstraint(
                 condition=Q(original__isnull=True, adjustment="") | (Q(original__isnull=False) & ~Q(adjustment="")),
                 name="adjustment_names_its_bill_and_kind",
+                violation_error_message=_("An adjustment needs both the bill that it adjusts and its kind."),
             ),
-            models.CheckConstraint(condition=~Q(original=F("bill_id")), name="invoice_does_not_adjust_itself"),
+            models.CheckConstraint(
+                condition=~Q(original=F("bill_id")),
+                name="invoice_does_not_adjust_itself",
+                violation_error_message=_("A bill can't adjust itself."),
+            ),
         )
 
     def __str__(self) -> str:

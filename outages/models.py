@@ -41,9 +41,15 @@ class Outage(Imported):
         )
         constraints = (
             models.UniqueConstraint(fields=("code", "station", "customer_code"), name="one_row_per_outage_and_reach"),
-            models.CheckConstraint(condition=~Q(station="", customer_code=""), name="outage_reaches_somebody"),
             models.CheckConstraint(
-                condition=Q(end_at__isnull=True) | Q(end_at__gt=F("start_at")), name="outage_ends_after_its_start"
+                condition=~Q(station="", customer_code=""),
+                name="outage_reaches_somebody",
+                violation_error_message=_("Name the station or the customer that it reaches."),
+            ),
+            models.CheckConstraint(
+                condition=Q(end_at__isnull=True) | Q(end_at__gt=F("start_at")),
+                name="outage_ends_after_its_start",
+                violation_error_message=_("It has to end after its start."),
             ),
         )
 
