@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.core.paginator import Paginator
@@ -25,6 +25,8 @@ from unfold.admin import ModelAdmin
 
 from evncare.phones import beginning, masked
 from evncare.text import unaccent
+
+YEARS = range(2000, 2100)  # all that staff may mean
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic only for the type checker
@@ -44,6 +46,14 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic only for
     def _counted(self) -> int:
         rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]  # the admin always gives one
         return rows.order_by()[: self.most + 1].count()
+
+
+def only_opened(request: HttpRequest) -> bool:
+    """Whether somebody came to an action's address without its form, as after signing in anew: told as a warning."""
+    if request.method == "POST":
+        return False
+    messages.warning(request, _("Nothing was done: what you typed did not arrive. Please do it again."))
+    return True
 
 
 def sees_phones(user: AbstractBaseUser | AnonymousUser) -> bool:
@@ -166,9 +176,10 @@ class DayFilter(admin.SimpleListFilter):
     @staticmethod
     def _day(value: str) -> date | None:
         try:
-            return parse_date(value)
+            day = parse_date(value)
         except ValueError:  # well formed but no day, as 2016-02-30
             return None
+        return day if day and day.year in YEARS else None
 
 
 def number(field: str, label: Any) -> Callable[[Any], SafeString]:
@@ -211,6 +222,7 @@ def typed_code(term: str) -> str:
 
 def typed_phone(term: str) -> str:
     """The canonical form of the phone number, or of the beginning of one, that ``term`` is; else empty."""
+    term = term.rstrip(" ,;.")  # as copied from a list
     return beginning(term) if re.fullmatch(r"[\d\s+().-]+", term) else ""
 
 

@@ -22,9 +22,8 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_POST
 
-from evncare.admin import day_and_time, grouped, sees_phones
+from evncare.admin import day_and_time, grouped, only_opened, sees_phones
 from evncare.imports import guard, runs, tasks
 from evncare.imports.columns import Column, Phones
 from evncare.imports.declarations import Export
@@ -182,13 +181,14 @@ def _has_rejects(run: ImportRun) -> bool:
     return bool(run.rejected and run.stored and run.rejects_path.is_file())
 
 
-@require_POST
 def decide(request: HttpRequest, pk: int, decision: str) -> HttpResponse:
     """Confirm, cancel or undo."""
     run = seen_run(request, pk)
     own_to_cancel = decision == "cancel" and run.created_by_id == request.user.pk
     if not (own_to_cancel or may_decide(request.user, run)):
         raise PermissionDenied
+    if only_opened(request):
+        return redirect("admin:imports_importrun_change", run.pk)
     person = _person(request)
     do: dict[str, Callable[[ImportRun], None]] = {
         "confirm": partial(runs.confirm, by=person, now=timezone.now(), again="again" in request.POST),

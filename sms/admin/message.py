@@ -13,9 +13,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_POST
 
-from evncare.admin import sees_phones
+from evncare.admin import only_opened, sees_phones
 from evncare.looks import looked
 from evncare.phones import masked
 from sms import handling, tasks
@@ -72,17 +71,19 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
     return _page(request, _seen(request, pk))
 
 
-@require_POST
 def handle(request: HttpRequest, pk: int) -> HttpResponse:
     """Do what the form says about the message, then on to what came of it; or back to what was typed, and why not."""
     message = _seen(request, pk)
     if not request.user.has_perm("sms.handle_inboundmessage"):
         raise PermissionDenied
+    if only_opened(request):
+        return redirect("admin:sms_inboundmessage_change", pk)
     try:
         kind = Kind(request.POST.get("kind", ""))
     except ValueError as error:
         raise Http404 from error
     form = HandlingForm(request.POST, auto_id=_ids(kind))
+    form.fields["text"].required = kind == Kind.CORRECTED
     if form.is_valid():
         try:
             result = _do(kind, message, form.cleaned_data, request.user)

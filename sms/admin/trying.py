@@ -24,7 +24,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from evncare import phones
-from evncare.admin import tag
+from evncare.admin import YEARS, tag
 from evncare.looks import looked
 from evncare.periods import Period
 from sms.admin.prices import price
@@ -35,7 +35,6 @@ from sms.syntaxes import SYNTAXES
 
 LONGEST_TEXT = 2000
 MOST_EXCHANGES = 10
-YEARS = range(2000, 2100)
 EXAMPLE_CUSTOMER, EXAMPLE_PERIOD = "PP05000974006", Period(ky=1, month=10, year=2016)  # those of the announcement
 ANNOUNCED = "2016-10-05T08:00"  # when they, and the demo's data, are news
 SALT = "sms.admin.trying"

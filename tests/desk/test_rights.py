@@ -56,9 +56,9 @@ imports_importrun_change       see supervisor billing auditor administrator
 imports_importrun_history      see supervisor billing auditor administrator
 imports_importrun_progress     see supervisor billing auditor administrator
 imports_importrun_rejects      see supervisor billing
-imports_importrun_confirm      do billing administrator
-imports_importrun_cancel       do billing administrator
-imports_importrun_undo         do billing administrator
+imports_importrun_confirm      see billing administrator    do billing administrator
+imports_importrun_cancel       see billing administrator    do billing administrator
+imports_importrun_undo         see billing administrator    do billing administrator
 imports_importrun_add          see nobody
 imports_importrun_delete       see nobody
 
@@ -67,7 +67,7 @@ MESSAGE_change                 see agent supervisor auditor administrator
 MESSAGE_history                see agent supervisor auditor administrator
 MESSAGE_add                    see nobody
 MESSAGE_delete                 see nobody
-sms_inboundmessage_handle      do agent supervisor
+sms_inboundmessage_handle      see agent supervisor    do agent supervisor
 sms_try                        see agent supervisor administrator    do agent supervisor administrator
 
 sms_wordingversion_changelist  see agent supervisor auditor administrator
