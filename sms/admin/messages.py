@@ -50,9 +50,9 @@ class KeywordFilter(admin.SimpleListFilter):
         return [*questions, ("none", _("not understood"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if not self.value():
-            return queryset
-        return queryset.filter(keyword="" if self.value() == "none" else self.value())
+        if self.value() == "none":  # of those that somebody has tried to understand
+            return queryset.filter(keyword="").exclude(outcome="")
+        return queryset.filter(keyword=self.value()) if self.value() else queryset
 
 
 class StateFilter(admin.ChoicesFieldListFilter):

@@ -173,7 +173,7 @@ def test_the_counts_are_right_without_a_scheduler(client):
 
 
 def told_concerns(client):
-    return {c.address.partition("?")[2].partition("=")[2]: (c.count, c.level) for c in shown(client)[0]["concerns"]}
+    return {c.address.partition("/sms/")[2]: (c.count, c.level) for c in shown(client)[0]["concerns"]}
 
 
 def test_what_waits_and_what_failed_is_counted_unless_settled(client):
@@ -186,13 +186,15 @@ def test_what_waits_and_what_failed_is_counted_unless_settled(client):
     factories.reply(answered(NOW - DAY))
 
     assert told_concerns(client) == {
-        "waiting": ("1", "info"),
-        "set_aside": ("1", "bad"),
-        "WAITING": ("1", "info"),
-        "unknown": ("1", "bad"),
-        "failed": ("1", "bad"),
-        "expired": ("1", "bad"),
+        "inboundmessage/?state__exact=WAITING": ("1", "info"),
+        "inboundmessage/?attention=set_aside": ("1", "bad"),
+        "outboundmessage/?state__exact=WAITING": ("1", "info"),
+        "inboundmessage/?attention=unknown": ("1", "bad"),
+        "inboundmessage/?attention=failed": ("1", "bad"),
+        "inboundmessage/?attention=expired": ("1", "bad"),
     }
+    for concern in shown(client)[0]["concerns"]:
+        assert str(client.get(concern.address).context["cl"].result_count) == concern.count, concern.address
 
 
 def test_a_message_that_waits_too_long_is_alarming_and_for_how_long_is_told(client):
@@ -205,7 +207,7 @@ def test_very_many_are_not_counted_to_the_end(client, monkeypatch):
     monkeypatch.setattr(start_messages, "MOST_COUNTED", 2)
     for _ in range(3):
         factories.inbound()
-    assert told_concerns(client)["waiting"][0] == "more than 2"
+    assert told_concerns(client)["inboundmessage/?state__exact=WAITING"][0] == "more than 2"
 
 
 # Carriers

@@ -111,7 +111,7 @@ def concerns(user: AbstractUser, now: datetime) -> list[Concern]:
         _concern(
             _("Messages waiting for their answer"),
             received.filter(state=InboundMessage.State.WAITING),
-            f"{log}?attention=waiting",
+            f"{log}?state__exact={InboundMessage.State.WAITING}",
             "bad" if waited > LONGEST_WAIT_SECONDS else "info",
             _("the oldest for %(time)s") % {"time": duration(waited)} if waited else "",
         ),
