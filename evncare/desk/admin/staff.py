@@ -9,6 +9,7 @@ from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django_otp.plugins.otp_static import admin as _registers_recovery_codes  # noqa: F401
@@ -17,6 +18,7 @@ from django_otp.plugins.otp_totp import admin as _registers_devices  # noqa: F40
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from evncare.admin import tag
 from evncare.desk import second_factor, signin
@@ -24,6 +26,11 @@ from evncare.desk.roles import ROLES
 
 admin.site.unregister((User, Group))
 admin.site.unregister((TOTPDevice, StaticDevice))  # their pages show secrets
+
+
+def title(group: Group) -> str:
+    """A role as staff call it."""
+    return str(ROLES[group.name].title) if group.name in ROLES else group.name
 
 
 @admin.register(User)
@@ -35,6 +42,8 @@ class KeptUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]  # th
     list_filter = ("groups", "is_active")
     search_help_text = _("User name, name or e-mail.")
     actions = ("lift_lock", "remove_second_factor")
+    readonly_fields = ("last_login", "date_joined")
+    filter_horizontal = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         rows: QuerySet[User] = super().get_queryset(request).prefetch_related("groups")
@@ -49,8 +58,7 @@ class KeptUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]  # th
 
     @admin.display(description=_("roles"))
     def roles(self, user: User) -> str:
-        titles = (ROLES[group.name].title if group.name in ROLES else group.name for group in user.groups.all())
-        return ", ".join(map(str, titles)) or "–"
+        return ", ".join(map(title, user.groups.all())) or "–"
 
     @admin.display(description=_("state"))
     def state(self, user: Any) -> SafeString:
@@ -83,6 +91,15 @@ class KeptUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]  # th
             "The second factor of %(count)d account is off.", "The second factor of %(count)d accounts is off.", count
         )
         self.message_user(request, told % {"count": count})
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """The few roles as boxes to tick."""
+        if db_field.name != "groups":
+            return super().formfield_for_manytomany(db_field, request, **kwargs)
+        kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget()
+        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        field.label, field.help_text, field.label_from_instance = capfirst(_("roles")), "", title
+        return field
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         """Rights come with roles. Only a superuser gives others."""
