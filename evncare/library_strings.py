@@ -124,6 +124,7 @@ UNFOLD = (
     gettext_noop("Expand row"),
     gettext_noop("Welcome back to"),
     ngettext_lazy("entry", "entries", "number"),
+    ngettext_lazy("Please correct the error below.", "Please correct the errors below.", "number"),
     gettext_noop("Type to search"),
     gettext_noop("You have been successfully logged out from the administration"),
     gettext_noop("No data"),

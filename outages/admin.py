@@ -47,7 +47,8 @@ class OutageAdmin(KeptAdmin, ExchangeAdmin):
     fields = (
         "code",
         ("station", "customer_code"),
-        ("start_at", "end_at"),
+        "start_at",
+        "end_at",
         ("kind", "status"),
         "reason",
     )

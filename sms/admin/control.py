@@ -17,8 +17,10 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from evncare.admin import KeptAdmin, RecordAdmin, tag
 from evncare.phones import canonical
@@ -104,9 +106,23 @@ class PrivacyActionAdmin(RecordAdmin):
 class StatementForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only for the type checker
     """A carrier's statement, compared with our log as soon as it is uploaded."""
 
-    carrier = forms.ChoiceField(label=_("carrier"), choices=lambda: [(name, name) for name in carriers.names()])
-    month = forms.DateField(label=_("month"), input_formats=("%Y-%m", "%m/%Y"), help_text=_("As 2016-10 or 10/2016."))
-    statement = forms.FileField(label=_("statement"), help_text=_("The carrier's file: CSV, gzip of it, or XLSX."))
+    carrier = forms.ChoiceField(
+        label=capfirst(_("carrier")),
+        choices=lambda: [(name, name) for name in carriers.names()],
+        widget=UnfoldAdminSelectWidget,
+    )
+    month = forms.DateField(
+        label=capfirst(_("month")),
+        input_formats=("%Y-%m", "%m/%Y"),
+        help_text=_("As 2016-10 or 10/2016."),
+        error_messages={"invalid": _("This is no month. Type it as 2016-10 or 10/2016.")},
+        widget=UnfoldAdminTextInputWidget,
+    )
+    statement = forms.FileField(
+        label=capfirst(_("statement")),
+        help_text=_("The carrier's file: CSV, gzip of it, or XLSX."),
+        widget=UnfoldAdminFileFieldWidget,
+    )
 
     class Meta:
         model = ReconciliationRun
