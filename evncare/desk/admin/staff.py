@@ -97,7 +97,7 @@ class KeptUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]  # th
         if db_field.name != "groups":
             return super().formfield_for_manytomany(db_field, request, **kwargs)
         kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget()
-        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        field: Any = super().formfield_for_manytomany(db_field, request, **kwargs)
         field.label, field.help_text, field.label_from_instance = capfirst(_("roles")), "", title
         return field
 
