@@ -30,7 +30,7 @@ class Picture:
 
 def search(page: Any) -> None:
     page.keyboard.press("Control+k")
-    page.keyboard.type("nguyen van")
+    page.keyboard.insert_text("nguyen van")
     page.wait_for_selector("[role=option]")
 
 
