@@ -35,6 +35,15 @@ def test_outages_are_running_coming_or_past_now(admin_client):
     assert page.count("tag-coming") == page.count("tag-past") == 1
 
 
+def test_what_is_wrong_with_an_outage_is_said_in_words(admin_client):
+    wrong = {"code": "L1", "kind": "KH", "status": "APPROVED", "start_at_0": "02/10/2016", "start_at_1": "08:00"}
+    page = admin_client.post(LIST + "add/", wrong | {"end_at_0": "01/10/2016", "end_at_1": "08:00"}).content.decode()
+
+    assert "Thời điểm kết thúc phải sau thời điểm bắt đầu." in page
+    assert "Hãy ghi trạm hoặc khách hàng bị ngừng điện." in page
+    assert "outage_ends_after_its_start" not in page
+
+
 def test_outages_are_filtered_by_status_and_kind(admin_client):
     pending = factories.outage(status="PENDING").pk
     sudden = factories.outage(kind="DX").pk
