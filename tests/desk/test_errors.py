@@ -1,7 +1,6 @@
 """What people see when a page can't be shown: in their language, with a way on."""
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from tests import factories
@@ -11,10 +10,8 @@ TO_THE_START = '<a href="/admin/">Về trang đầu'
 
 @pytest.fixture
 def billing(db):
-    user = User.objects.create_user("binh", password="x", is_staff=True)
-    user.groups.set([Group.objects.get(name="billing")])
     client = Client(raise_request_exception=False)
-    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    client.force_login(factories.staff("billing"))
     return client
 
 
@@ -44,7 +41,7 @@ def test_a_form_of_a_page_from_before_somebody_signed_in(db):
     assert TO_THE_START in text(response)
 
 
-def test_what_failed_needs_nothing_that_may_have_failed(billing, monkeypatch, django_assert_num_queries):
+def test_what_failed_needs_nothing_that_may_have_failed(billing, monkeypatch):
     monkeypatch.setattr("evncare.desk.start.page.context", lambda request, context: 1 / 0)
     response = billing.get("/admin/")
     assert response.status_code == 500

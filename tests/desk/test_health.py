@@ -40,7 +40,9 @@ def run_in_a_process_of_its_own(program, **environment):
 
 def asked_in_a_process_of_its_own(**environment):
     """The answer of /health/ready/ in a process with other settings."""
-    return json.loads(run_in_a_process_of_its_own(PROBE, **environment).stdout.splitlines()[-1])
+    told = run_in_a_process_of_its_own(PROBE, **environment)
+    told.check_returncode()
+    return json.loads(told.stdout.splitlines()[-1])
 
 
 def test_the_process_is_up_whatever_else_is_not(client):

@@ -151,7 +151,7 @@ def test_an_open_page_tells_how_far_the_run_is_and_moves_on_with_it(service: Ser
     with service.signed_in("binh") as page:
         upload(page, "customer", csv_file(tmp_path / "KH1.csv", [CUSTOMER]))
         page.wait_for_selector("text=This is what would happen")
-        begun = datetime.now(UTC) - timedelta(seconds=10)
+        begun = str(datetime.now(UTC) - timedelta(seconds=10))
         service.set_run(page.url, state="CHECKING", rows_read=400_000, rows_expected=1_000_000, work_started_at=begun)
         page.locator("#live progress[value^='0.4']").wait_for()  # the page has seen by itself that it is no more ready
         page.locator("[data-told=rows]", has_text="400,000 of 1,000,000 rows").wait_for()
